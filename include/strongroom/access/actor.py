@@ -1,0 +1,93 @@
+"""An actor and what its roles permit. Everything that is not listed here is denied."""
+
+from __future__ import annotations
+
+import enum
+import socket
+from dataclasses import dataclass, field
+
+from strongroom.errors import AccessDeniedError
+
+
+class ActorKind(enum.StrEnum):
+    """What kind of caller acts."""
+
+    PERSON = "person"
+    TASK = "task"
+    COMMAND = "command"
+
+
+class Role(enum.StrEnum):
+    """A set of permissions under a name that Airflow's roles are mapped to."""
+
+    OPERATOR = "operator"
+    PRIVACY_OFFICER = "privacy_officer"
+    AUDITOR = "auditor"
+    APPLICATION = "application"
+
+
+class Permission(enum.StrEnum):
+    """One thing that an actor may be allowed to do."""
+
+    STORE_OBJECT = "store_object"
+    OPEN_OBJECT = "open_object"
+    RUN_BACKUP = "run_backup"
+    VERIFY_BACKUP = "verify_backup"
+    MANAGE_KEYS = "manage_keys"
+    SEAL_AUDIT_LOG = "seal_audit_log"
+    READ_AUDIT_LOG = "read_audit_log"
+
+
+_GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.OPERATOR: frozenset(Permission),
+    Role.PRIVACY_OFFICER: frozenset(
+        {
+            Permission.STORE_OBJECT,
+            Permission.OPEN_OBJECT,
+            Permission.SEAL_AUDIT_LOG,
+            Permission.READ_AUDIT_LOG,
+        }
+    ),
+    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG}),
+    Role.APPLICATION: frozenset({Permission.STORE_OBJECT}),
+}
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """The Airflow task that acts."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    try_number: int = 1
+    map_index: int = -1
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Whoever calls: a person's account, a task of a pipeline, or a command on a machine."""
+
+    name: str
+    kind: ActorKind
+    roles: frozenset[Role]
+    run: RunReference | None = None
+    host: str = field(default_factory=socket.gethostname)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether one of the actor's roles grants the permission."""
+        return any(permission in _GRANTS[role] for role in self.roles)
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Let a permitted actor pass.
+
+    Raises:
+        AccessDeniedError: none of the actor's roles grants the permission.
+    """
+    if not actor.may(permission):
+        roles = ", ".join(sorted(actor.roles)) or "none"
+        raise AccessDeniedError(
+            f"{actor.kind} {actor.name} may not {permission.replace('_', ' ')} (roles: {roles}).",
+            hint="An administrator maps Airflow's roles to Strongroom's; see README, section Access.",
+        )

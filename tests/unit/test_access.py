@@ -1,0 +1,28 @@
+"""Roles permit what is listed, and nothing else."""
+
+import pytest
+
+from strongroom.access import Actor, ActorKind, Permission, Role, require
+from strongroom.errors import AccessDeniedError
+
+
+def actor(*roles: Role) -> Actor:
+    return Actor("ada", ActorKind.PERSON, frozenset(roles))
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+def test_an_actor_without_a_role_may_do_nothing(permission):
+    with pytest.raises(AccessDeniedError, match="ada may not"):
+        require(actor(), permission)
+
+
+def test_an_auditor_reads_the_log_and_opens_nothing():
+    require(actor(Role.AUDITOR), Permission.READ_AUDIT_LOG)
+    with pytest.raises(AccessDeniedError):
+        require(actor(Role.AUDITOR), Permission.OPEN_OBJECT)
+
+
+def test_the_roles_add_up():
+    both = actor(Role.AUDITOR, Role.APPLICATION)
+    require(both, Permission.READ_AUDIT_LOG)
+    require(both, Permission.STORE_OBJECT)
