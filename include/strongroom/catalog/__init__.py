@@ -1,0 +1,26 @@
+"""What exists: the control database, its records, its migrations."""
+
+from strongroom.catalog.engine import open_engine, upgrade
+from strongroom.catalog.errors import (
+    BackupNotFoundError,
+    CatalogTooNewError,
+    CatalogUnavailableError,
+    ProofNotFoundError,
+)
+from strongroom.catalog.records import BackupRecord, ObjectRecord, ProofRecord
+from strongroom.catalog.repositories import BackupRepository, ObjectRepository, ProofRepository
+
+__all__ = [
+    "BackupNotFoundError",
+    "BackupRecord",
+    "BackupRepository",
+    "CatalogTooNewError",
+    "CatalogUnavailableError",
+    "ObjectRecord",
+    "ObjectRepository",
+    "ProofNotFoundError",
+    "ProofRecord",
+    "ProofRepository",
+    "open_engine",
+    "upgrade",
+]

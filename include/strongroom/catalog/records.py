@@ -1,0 +1,62 @@
+"""The rows of the control database, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """A sealed object in the bucket."""
+
+    key: str
+    kind: str
+    database: str | None
+    size_bytes: int
+    sha256: str
+    """Of the sealed bytes, in hexadecimal."""
+    plaintext_bytes: int
+    compressed: bool
+    epoch_ids: tuple[str, ...]
+    """The key epochs that can open it."""
+    version_id: str | None
+    stored_at: datetime
+
+
+@dataclass(frozen=True)
+class BackupRecord:
+    """A complete backup: its manifest is in the bucket."""
+
+    backup_id: str
+    database: str
+    method: str
+    kind: str
+    started_at: datetime
+    finished_at: datetime
+    """By the clock of the database that was backed up, as `started_at`."""
+    system_identifier: str
+    timeline: int
+    start_lsn: str
+    stop_lsn: str
+    restore_point: str
+    stored_bytes: int
+    plaintext_bytes: int
+    manifest_key: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
+class ProofRecord:
+    """What a verification found: `proven` or `failed`, with the state of each level."""
+
+    proof_key: str
+    database: str
+    backup_id: str
+    result: str
+    verified_at: datetime
+    rto_seconds: float | None
+    rpo_seconds: float | None
+    levels: Mapping[str, str]
+    """Level (`L0` …) to status (`passed`, `failed`, `skipped`, `not_applicable`)."""

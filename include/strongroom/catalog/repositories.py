@@ -1,0 +1,128 @@
+"""Reading and writing the control database, inside the caller's transaction.
+
+The caller's transaction is the point: a record and the audit event about it are written together or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import RowMapping
+
+from strongroom.catalog import tables
+from strongroom.catalog.errors import BackupNotFoundError, ProofNotFoundError
+from strongroom.catalog.records import BackupRecord, ObjectRecord, ProofRecord
+
+
+class ObjectRepository:
+    """Sealed objects by key."""
+
+    def add(self, connection: Connection, record: ObjectRecord) -> None:
+        """Record an object; recording the same key again replaces what was known of it."""
+        values = {**asdict(record), "epoch_ids": list(record.epoch_ids)}
+        statement = insert(tables.vault_object).values(values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=values))
+
+    def find(self, connection: Connection, key: str) -> ObjectRecord | None:
+        """The object's record, or None where the index does not know it (the bucket may)."""
+        table = tables.vault_object
+        row = connection.execute(select(table).where(table.c.key == key)).mappings().one_or_none()
+        return ObjectRecord(**{**row, "epoch_ids": tuple(row["epoch_ids"])}) if row else None
+
+    def remove(self, connection: Connection, key: str) -> None:
+        """Forget an object that was deleted."""
+        connection.execute(delete(tables.vault_object).where(tables.vault_object.c.key == key))
+
+
+class BackupRepository:
+    """Complete backups, newest first."""
+
+    def add(self, connection: Connection, record: BackupRecord) -> None:
+        """Record a backup whose manifest is in the bucket; again is harmless."""
+        values = asdict(record)
+        statement = insert(tables.backup).values(values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["backup_id"], set_=values))
+
+    def list(self, connection: Connection, database: str | None = None) -> list[BackupRecord]:
+        """All backups, of one database or of all, newest first."""
+        statement = _newest_backups()
+        if database is not None:
+            statement = statement.where(tables.backup.c.database == database)
+        return [BackupRecord(**row) for row in connection.execute(statement).mappings()]
+
+    def get(self, connection: Connection, backup_id: str) -> BackupRecord:
+        """One backup.
+
+        Raises:
+            BackupNotFoundError: none is recorded under that id.
+        """
+        statement = select(tables.backup).where(tables.backup.c.backup_id == backup_id)
+        row = connection.execute(statement).mappings().one_or_none()
+        if row is None:
+            raise BackupNotFoundError(
+                f"There is no backup {backup_id}.", hint="`strongroom backup list` shows what there is."
+            )
+        return BackupRecord(**row)
+
+    def latest(self, connection: Connection, database: str) -> BackupRecord:
+        """The newest backup of a database.
+
+        Raises:
+            BackupNotFoundError: the database has none.
+        """
+        statement = _newest_backups().where(tables.backup.c.database == database).limit(1)
+        row = connection.execute(statement).mappings().one_or_none()
+        if row is None:
+            raise BackupNotFoundError(
+                f"The database {database} has no backup yet.",
+                hint=f"`strongroom backup run {database}` takes one.",
+            )
+        return BackupRecord(**row)
+
+
+class ProofRepository:
+    """What verifications found, newest first."""
+
+    def add(self, connection: Connection, record: ProofRecord) -> None:
+        """Record a proof that is in the bucket; again is harmless."""
+        values = {**asdict(record), "levels": dict(record.levels)}
+        statement = insert(tables.proof).values(values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["proof_key"], set_=values))
+
+    def list(
+        self, connection: Connection, *, database: str | None = None, backup_id: str | None = None
+    ) -> list[ProofRecord]:
+        """The proofs of a database or of one backup, newest first."""
+        table = tables.proof
+        statement = select(table).order_by(table.c.verified_at.desc(), table.c.proof_key.desc())
+        if database is not None:
+            statement = statement.where(table.c.database == database)
+        if backup_id is not None:
+            statement = statement.where(table.c.backup_id == backup_id)
+        return [_proof(row) for row in connection.execute(statement).mappings()]
+
+    def latest(self, connection: Connection, backup_id: str) -> ProofRecord:
+        """The newest proof of a backup.
+
+        Raises:
+            ProofNotFoundError: the backup was never verified.
+        """
+        proofs = self.list(connection, backup_id=backup_id)
+        if not proofs:
+            raise ProofNotFoundError(
+                f"The backup {backup_id} was never verified.",
+                hint="`strongroom verify run DATABASE --backup ID` restores and proves it.",
+            )
+        return proofs[0]
+
+
+def _newest_backups() -> Select[Any]:
+    table = tables.backup
+    return select(table).order_by(table.c.started_at.desc(), table.c.backup_id.desc())
+
+
+def _proof(row: RowMapping) -> ProofRecord:
+    return ProofRecord(**row)

@@ -1,0 +1,59 @@
+"""The control database's own tables: an index of what the bucket holds, which is the truth.
+
+The audit log's tables belong to `strongroom.audit`; the migrations of both stand in `catalog/migrations`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+vault_object = Table(
+    "vault_object",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("database", Text),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("plaintext_bytes", BigInteger, nullable=False),
+    Column("compressed", Boolean, nullable=False),
+    Column("epoch_ids", JSONB, nullable=False),
+    Column("version_id", Text),
+    Column("stored_at", DateTime(timezone=True), nullable=False),
+)
+
+backup = Table(
+    "backup",
+    metadata,
+    Column("backup_id", Text, primary_key=True),
+    Column("database", Text, nullable=False, index=True),
+    Column("method", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+    Column("system_identifier", Text, nullable=False),
+    Column("timeline", Integer, nullable=False),
+    Column("start_lsn", Text, nullable=False),
+    Column("stop_lsn", Text, nullable=False),
+    Column("restore_point", Text, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("plaintext_bytes", BigInteger, nullable=False),
+    Column("manifest_key", Text, nullable=False),
+    Column("manifest_sha256", Text, nullable=False),
+)
+
+proof = Table(
+    "proof",
+    metadata,
+    Column("proof_key", Text, primary_key=True),
+    Column("database", Text, nullable=False, index=True),
+    Column("backup_id", Text, nullable=False, index=True),
+    Column("result", Text, nullable=False),
+    Column("verified_at", DateTime(timezone=True), nullable=False),
+    Column("rto_seconds", Float),
+    Column("rpo_seconds", Float),
+    Column("levels", JSONB, nullable=False),
+)
