@@ -22,7 +22,7 @@ def open_engine(url: str) -> Engine:
     """An engine for the control database.
 
     Args:
-        url: `postgresql://user:password@host:port/database`, or libpq's URI with a socket directory as `host`.
+        url: `postgresql://user:password@host:port/database`, or with a socket directory as `?host=`.
 
     Raises:
         ConfigurationError: not a PostgreSQL URL.

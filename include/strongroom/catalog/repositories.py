@@ -1,6 +1,7 @@
 """Reading and writing the control database, inside the caller's transaction.
 
-The caller's transaction is the point: a record and the audit event about it are written together or not at all.
+The caller's transaction is the point: a record and the audit event about it are written together or not
+at all.
 """
 
 from __future__ import annotations
