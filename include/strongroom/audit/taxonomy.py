@@ -1,0 +1,98 @@
+"""What can be recorded: every event's type as `subject:noun:action`, with its class in OCSF (schema.ocsf.io).
+
+| class | OCSF name              | activities used                                                      |
+|-------|------------------------|----------------------------------------------------------------------|
+| 3003  | Authorize Session      | 99 other (a refusal)                                                 |
+| 3004  | Entity Management      | 1 create, 2 read, 3 update, 4 delete                                 |
+| 6003  | API Activity           | 1 create, 2 read, 3 update, 4 delete                                 |
+| 6005  | Datastore Activity     | 1 read, 2 update, 5 write, 6 create, 7 delete, 9 encrypt, 10 decrypt |
+
+`category_uid` is the class divided by 1000, `type_uid` is the class times 100 plus the activity.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class EventType(enum.StrEnum):
+    """Everything that the log can record."""
+
+    BACKUP_RUN_EXECUTE = "backup:run:execute"
+    BACKUP_OBJECT_WRITE = "backup:object:write"
+    BACKUP_MANIFEST_SIGN = "backup:manifest:sign"
+    BACKUP_DEBRIS_REMOVE = "backup:debris:remove"
+    VERIFICATION_RUN_EXECUTE = "verification:run:execute"
+    VERIFICATION_LEVEL_CHECK = "verification:level:check"
+    VERIFICATION_PROOF_SIGN = "verification:proof:sign"
+    RESTORE_RUN_EXECUTE = "restore:run:execute"
+    RESTORE_SCRATCH_CREATE = "restore:scratch:create"
+    RESTORE_SCRATCH_DESTROY = "restore:scratch:destroy"
+    VAULT_OBJECT_STORE = "vault:object:store"
+    VAULT_OBJECT_OPEN = "vault:object:open"
+    VAULT_OBJECT_DELETE = "vault:object:delete"
+    VAULT_OBJECT_HOLD = "vault:object:hold"
+    KEY_EPOCH_CREATE = "key:epoch:create"
+    KEY_EPOCH_UNWRAP = "key:epoch:unwrap"
+    KEY_EPOCH_DESTROY = "key:epoch:destroy"
+    KEY_ESCROW_ADD = "key:escrow:add"
+    KEY_HEADER_REWRAP = "key:header:rewrap"
+    ACCESS_PERMISSION_REFUSE = "access:permission:refuse"
+    AUDIT_LOG_SEAL = "audit:log:seal"
+    AUDIT_LOG_VERIFY = "audit:log:verify"
+    AUDIT_LOG_RECOVER = "audit:log:recover"
+    AUDIT_ENTRY_REJECT = "audit:entry:reject"
+    POLICY_FILE_CHANGE = "policy:file:change"
+    CATALOG_SCHEMA_UPGRADE = "catalog:schema:upgrade"
+
+
+@dataclass(frozen=True)
+class OcsfClass:
+    """An event's place in OCSF: a class and what was done in it."""
+
+    class_uid: int
+    activity_id: int
+
+    @property
+    def category_uid(self) -> int:
+        """The class's category."""
+        return self.class_uid // 1000
+
+    @property
+    def type_uid(self) -> int:
+        """Class and activity as one number."""
+        return self.class_uid * 100 + self.activity_id
+
+
+_AUTHORIZE, _ENTITY, _API, _DATASTORE = 3003, 3004, 6003, 6005
+
+OCSF_CLASSES: dict[EventType, OcsfClass] = {
+    EventType.BACKUP_RUN_EXECUTE: OcsfClass(_DATASTORE, 1),
+    EventType.BACKUP_OBJECT_WRITE: OcsfClass(_DATASTORE, 9),
+    EventType.BACKUP_MANIFEST_SIGN: OcsfClass(_DATASTORE, 5),
+    EventType.BACKUP_DEBRIS_REMOVE: OcsfClass(_DATASTORE, 7),
+    EventType.VERIFICATION_RUN_EXECUTE: OcsfClass(_DATASTORE, 1),
+    EventType.VERIFICATION_LEVEL_CHECK: OcsfClass(_DATASTORE, 1),
+    EventType.VERIFICATION_PROOF_SIGN: OcsfClass(_DATASTORE, 5),
+    EventType.RESTORE_RUN_EXECUTE: OcsfClass(_DATASTORE, 6),
+    EventType.RESTORE_SCRATCH_CREATE: OcsfClass(_DATASTORE, 6),
+    EventType.RESTORE_SCRATCH_DESTROY: OcsfClass(_DATASTORE, 7),
+    EventType.VAULT_OBJECT_STORE: OcsfClass(_DATASTORE, 9),
+    EventType.VAULT_OBJECT_OPEN: OcsfClass(_DATASTORE, 10),
+    EventType.VAULT_OBJECT_DELETE: OcsfClass(_DATASTORE, 7),
+    EventType.VAULT_OBJECT_HOLD: OcsfClass(_DATASTORE, 2),
+    EventType.KEY_EPOCH_CREATE: OcsfClass(_ENTITY, 1),
+    EventType.KEY_EPOCH_UNWRAP: OcsfClass(_ENTITY, 2),
+    EventType.KEY_EPOCH_DESTROY: OcsfClass(_ENTITY, 4),
+    EventType.KEY_ESCROW_ADD: OcsfClass(_ENTITY, 1),
+    EventType.KEY_HEADER_REWRAP: OcsfClass(_ENTITY, 3),
+    EventType.ACCESS_PERMISSION_REFUSE: OcsfClass(_AUTHORIZE, 99),
+    EventType.AUDIT_LOG_SEAL: OcsfClass(_API, 3),
+    EventType.AUDIT_LOG_VERIFY: OcsfClass(_API, 2),
+    EventType.AUDIT_LOG_RECOVER: OcsfClass(_API, 3),
+    EventType.AUDIT_ENTRY_REJECT: OcsfClass(_API, 4),
+    EventType.POLICY_FILE_CHANGE: OcsfClass(_ENTITY, 3),
+    EventType.CATALOG_SCHEMA_UPGRADE: OcsfClass(_DATASTORE, 2),
+}
+"""Where each type of event stands in OCSF."""
