@@ -1,4 +1,4 @@
-"""The sample company, Meridian Shop: a database full of made-up people and orders to protect, restore and erase.
+"""The sample company, Meridian Shop: a database of made-up people and orders to protect, restore and erase.
 
 Nothing in it belongs to a real person: names come from word lists, e-mail addresses from reserved domains,
 telephone numbers from ranges kept for fiction, network addresses from those set aside for documentation.

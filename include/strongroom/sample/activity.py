@@ -82,8 +82,7 @@ def login_columns(world: World, start: int, end: int) -> Columns:
     days = days_of(world.calendar.spread(world.spec.customers * LOGINS_PER_CUSTOMER), start, end)
     source = stream(world.spec.seed, "logins", start)
     seconds = moments(source, days)
-    slots = world.active_slots.draw(source, count)
-    people = map(world.buyer, days, slots, words(source, count))
+    people = world.buyers(source, days)
     return (
         map(str, range(start + 1, end + 1)),
         map(str, people),

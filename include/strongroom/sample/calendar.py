@@ -1,7 +1,7 @@
-"""Ten years of business: which day each customer joined and each order was placed, and how a moment is written.
+"""Ten years of business: the day on which each customer joined and each order was placed.
 
-The shop grows, sells more in November and December, and less at weekends. A calendar spreads a number of events
-over the days by whole-number weights, so that event `i` has its day without anything before it being made.
+The shop grows, sells more in November and December, and less at weekends. A calendar spreads a number of
+events over the days by whole-number weights, so that event `i` has its day without those before it.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ class Calendar:
 
     def date_text(self, day: int) -> str:
         """The date of a day of this calendar, as ISO 8601."""
-        return (self.first_day + timedelta(days=day)).isoformat()
+        return _date_prefixes(self.first_day, self.days)[day].rstrip()
 
     def day_of(self, moment: date) -> int:
         """The number of a date in this calendar; may be outside it."""
         return (moment - self.first_day).days
 
     def stamps(self, seconds: Iterable[int]) -> list[str]:
-        """Moments, given in seconds since the first day, in PostgreSQL's notation; none is after the last day."""
+        """Moments in seconds since the first day, in PostgreSQL's notation; later than the last day: its end."""
         dates, clock = _date_prefixes(self.first_day, self.days), _clock_texts()
         last = self.days * DAY_SECONDS - 1
-        return [
-            dates[second // DAY_SECONDS] + clock[second % DAY_SECONDS]
-            for second in (second if second < last else last for second in seconds)
-        ]
+        known = list(seconds)
+        if known and max(known) > last:
+            known = [min(second, last) for second in known]
+        return [dates[second // DAY_SECONDS] + clock[second % DAY_SECONDS] for second in known]
 
 
 def days_of(cumulative: list[int], start: int, end: int) -> list[int]:
@@ -80,9 +80,12 @@ def days_of(cumulative: list[int], start: int, end: int) -> list[int]:
 def moments(source: Random, days: list[int]) -> list[int]:
     """A moment in each of the days, in seconds since the first day, in order of time."""
     hours = _hours().draw(source, len(days))
-    seconds = (word * 3600 >> 16 for word in words(source, len(days)))
+    within = words(source, len(days))
     return sorted(
-        day * DAY_SECONDS + hour + second for day, hour, second in zip(days, hours, seconds, strict=True)
+        [
+            day * DAY_SECONDS + hour + (word * 3600 >> 16)
+            for day, hour, word in zip(days, hours, within, strict=True)
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Loading the sample into an empty database: tables, rows by COPY, keys and indexes, statistics, in one transaction.
+"""Loading the sample into an empty database in one transaction: tables, rows by COPY, keys, indexes, statistics.
 
 Either all of it is there, with a row in public.sample_origin that says what it was made from, or nothing is.
 """
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
+from itertools import groupby
 from multiprocessing import get_context
 
 import psycopg
@@ -34,9 +35,9 @@ from strongroom.sample.plan import (
 from strongroom.sample.world import GENERATOR_VERSION, SampleSpec, World, world_of
 
 Progress = Callable[[str, float], None]
-"""Called with what is being done ("public.orders", "indexes", "statistics") and the part of the whole, 0 to 1."""
+"""Called with what is being done ("public.orders", "keys and indexes") and how much is done, from 0 to 1."""
 
-PARALLEL_FROM_CUSTOMERS = 50_000
+PARALLEL_FROM_CUSTOMERS = 5_000
 """From this size on, rows are made in other processes while this one loads them."""
 
 _WORKERS = 2
@@ -196,8 +197,6 @@ Made = tuple[Block, MadeBlock]
 
 def _by_target(stream: Iterator[Made]) -> Iterator[tuple[str, Iterator[Made]]]:
     """The blocks, grouped by the partition they go to."""
-    from itertools import groupby
-
     return groupby(stream, key=lambda made: made[0].target)
 
 

@@ -1,7 +1,7 @@
 """Orders, their lines and payments, block by block.
 
-A block covers consecutive order numbers. What several tables must agree on (who ordered, when, what it came to) is
-drawn from the block's own sources, so each table can be made alone, in any process, in any order.
+A block covers consecutive order numbers. What several tables must agree on (who ordered, when, what it came
+to) is drawn from the block's own sources, so each table can be made alone, in any process, in any order.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ class OrderBlock:
         self.numbers = range(start + 1, end + 1)
         self.seconds = moments(stream(seed, "orders/time", start), days)
         source = stream(seed, "orders/customer", start)
-        slots = world.active_slots.draw(source, self.count)
-        self.customers = list(map(world.buyer, days, slots, words(source, self.count)))
+        self.customers = world.buyers(source, days)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -98,7 +97,7 @@ class OrderBlock:
             chain.from_iterable(ordinals[:count] for count in counts),
             map(str, products),
             map(str, quantities),
-            cents(self.line_prices),
+            map(self.world.prices.__getitem__, products),
         )
 
 
@@ -165,11 +164,10 @@ def _deliveries(block: OrderBlock) -> tuple[list[str], list[str]]:
     wishes = single_sentences(source, block.count)
     ship_to, notes = [], []
     for customer, gift, wish in zip(block.customers, gifts, wishes, strict=True):
-        home = people.home(people.home_id(customer))
         name, note = people.name(customer), NULL
         if gift < 3_000:
             receiver = people.name(gift % customer + 1)
             name, note = receiver, f"For {receiver} from {name}: {wish}"
-        ship_to.append(f"{name}, {home.street}, {home.postal_code} {home.city}, {home.country}")
+        ship_to.append(f"{name}, {people.home_line(customer)}")
         notes.append(note)
     return ship_to, notes

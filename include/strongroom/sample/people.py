@@ -1,12 +1,13 @@
 """Who customer number 4711 is: name, e-mail, home and referrer follow from the number and the seed alone.
 
-Any table can so name any customer without a table of people in memory. Customers come in cohorts of 400; within a
-cohort ten neighbours (after a shuffle) live in six homes, so that households of one, two and three occur.
+Any table can so name any customer without a table of people in memory. Customers come in cohorts of 400;
+within a cohort ten neighbours (after a shuffle) live in six homes, so households of one, two and three occur.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from strongroom.sample.randomness import Wheel, scattered
 from strongroom.sample.words import EMAIL_DOMAINS, LOCALES, Locale, display_and_mail
@@ -15,6 +16,7 @@ COHORT = 400
 _HOMES = (0, 1, 1, 2, 3, 3, 3, 4, 5, 5)
 _HOMES_PER_COHORT = COHORT // len(_HOMES) * 6
 _STRIDE = 37
+_REMEMBERED = 65_536
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -38,6 +40,8 @@ class People:
 
     def __init__(self, seed: int) -> None:
         self._salt = seed * 1_000
+        self._person = lru_cache(_REMEMBERED)(self._find_person)
+        self.home_line = lru_cache(_REMEMBERED)(self._home_line)
         self._families = Wheel(*_family_shares())
         self._given = {
             locale.country: Wheel([display_and_mail(name) for name in locale.given]) for locale in LOCALES
@@ -97,12 +101,17 @@ class People:
         postal = _digits(locale.postal, scattered(address_id, self._salt + 8))
         return Home(address_id, street, postal, city, locale.country)
 
+    def _home_line(self, customer_id: int) -> str:
+        """The customer's address in one line, as on a parcel."""
+        home = self.home(self.home_id(customer_id))
+        return f"{home.street}, {home.postal_code} {home.city}, {home.country}"
+
     def staff(self, staff_id: int) -> tuple[str, str]:
         """Name and e-mail of somebody who works for the shop."""
         _, given, family = self._person(staff_id + (1 << 41))
         return f"{given[0]} {family[0]}", f"{given[1]}.{family[1]}{staff_id}@staff.example.com"
 
-    def _person(self, customer_id: int) -> tuple[Locale, tuple[str, str], tuple[str, str]]:
+    def _find_person(self, customer_id: int) -> tuple[Locale, tuple[str, str], tuple[str, str]]:
         drawn = scattered(customer_id, self._salt + 2)
         # One in nine keeps a name of their own; the others share their household's.
         bearer = self.home_id(customer_id) if drawn % 9 else customer_id + (1 << 42)

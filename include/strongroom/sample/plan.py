@@ -1,4 +1,5 @@
 """The work of making a sample: tables in loading order, cut into blocks that any process can make."""
+# ruff: noqa: E501 - one table per entry
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 Nothing here needs escaping in COPY's text format: no tab, no backslash; a line break is written as its escape.
 """
+# ruff: noqa: E501 - lists of phrases read best on one line
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import re
 from strongroom.sample.errors import SampleSizeError
 
 BYTES_PER_CUSTOMER = 12_000
-"""What one customer takes in PostgreSQL with all rows and indexes; measured on version 18 with 100,000 customers."""
+"""What one customer takes in PostgreSQL 18 with all rows and indexes."""
 
 _UNITS = {
     "": 1,

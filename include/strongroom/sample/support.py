@@ -96,7 +96,7 @@ class TicketBlock:
             for turn in range(count)
         ]
         source = stream(self.world.spec.seed, "messages", self.start)
-        bodies = paragraphs(source, len(rows), 1, 6)
+        bodies = paragraphs(source, len(rows), 2, 12)
         drawn = words(source, len(rows))
         return (
             [str((row[0] - 1) * _MOST_MESSAGES + row[1] + 1) for row in rows],
@@ -129,7 +129,7 @@ def comment_columns(world: World, start: int, end: int) -> Columns:
     seconds = moments(source, days)
     kinds, drawn = _TARGETS.draw(source, count), words(source, count)
     targets = [_target(world, kind, day, word) for kind, day, word in zip(kinds, days, drawn, strict=True)]
-    authors = map(world.buyer, days, world.active_slots.draw(source, count), words(source, count))
+    authors = world.buyers(source, days)
     by_staff = [kind in ("customer", "ticket") for kind, _ in targets]
     staff = numbers_below(source, world.staff, count)
     return (
@@ -138,7 +138,7 @@ def comment_columns(world: World, start: int, end: int) -> Columns:
         [str(number) for _, number in targets],
         [NULL if ours else str(author) for ours, author in zip(by_staff, authors, strict=True)],
         [str(number + 1) if ours else NULL for ours, number in zip(by_staff, staff, strict=True)],
-        _mentioning(world, days, paragraphs(source, count, 1, 4), words(source, count)),
+        _mentioning(world, days, paragraphs(source, count, 1, 6), words(source, count)),
         world.calendar.stamps(seconds),
     )
 

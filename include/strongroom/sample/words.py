@@ -1,8 +1,10 @@
 """The names, places and telephone ranges of the countries that Meridian Shop sells to.
 
-Telephone numbers come from ranges that the national regulators keep free for films and books; a country without
-one borrows the United Kingdom's. A name in another script carries its transcription after a bar, for e-mail.
+Telephone numbers come from ranges that the national regulators keep free for films and books; a country
+without one borrows the United Kingdom's. A name in another script carries its transcription after a bar, for
+e-mail.
 """
+# ruff: noqa: E501 - lists of names read best on one line
 
 from __future__ import annotations
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from random import Random
 
 from strongroom.sample.calendar import Calendar
 from strongroom.sample.errors import SampleSizeError
 from strongroom.sample.people import COHORT, People
-from strongroom.sample.randomness import Wheel, scattered, stream
+from strongroom.sample.randomness import Wheel, scattered, stream, words
+from strongroom.sample.rows import cents
 
 GENERATOR_VERSION = 1
 """Goes up when the same seed no longer gives the same rows."""
@@ -53,11 +56,13 @@ class World:
         self.staff = min(400, max(5, spec.customers // 200))
         self.tickets = -(-self.orders // ORDERS_PER_TICKET)
         self.customers_by_day = self.calendar.spread(spec.customers)
+        self._present_by_day = [max(1, joined) for joined in self.customers_by_day]
         self.orders_by_day = self.calendar.spread(self.orders)
         self.prices_cents = [
             0,
             *(_price_cents(spec.seed, product) for product in range(1, self.products + 1)),
         ]
+        self.prices = cents(self.prices_cents)
         self.popular = Wheel(
             _shuffled(spec.seed, "products", self.products),
             [1_000_000 // (rank + 5) for rank in range(self.products)],
@@ -70,14 +75,17 @@ class World:
 
     def customers_before(self, day: int) -> int:
         """How many customers had joined before a day; the first one is always there."""
-        return max(1, self.customers_by_day[day])
+        return self._present_by_day[day]
 
-    def buyer(self, day: int, slot: int, word: int) -> int:
-        """The customer who acts on a day: `slot` says how active, `word` (below 65,536) which cohort."""
-        present = self.customers_before(day)
-        cohorts = -(-present // COHORT)
-        number = (word * cohorts >> 16) * COHORT + slot - 1
-        return number + 1 if number < present else (number % present) + 1
+    def buyers(self, source: Random, days: Sequence[int]) -> list[int]:
+        """Who acts on each of the days: some customers often, a quarter of them never."""
+        present, slots = self._present_by_day, self.active_slots.draw(source, len(days))
+        return [
+            number + 1
+            if (number := (word * -(-present[day] // COHORT) >> 16) * COHORT + slot - 1) < present[day]
+            else number % present[day] + 1
+            for day, slot, word in zip(days, slots, words(source, len(days)), strict=True)
+        ]
 
 
 @lru_cache(maxsize=2)
