@@ -1,0 +1,76 @@
+"""PostgreSQL: server programs, servers on this machine, connections, and what a server holds."""
+
+from strongroom.postgres.account import ServiceAccount, run_as, service_account
+from strongroom.postgres.binaries import ServerBinaries, find_binaries
+from strongroom.postgres.cluster import SUPERUSER, Cluster
+from strongroom.postgres.errors import (
+    DatabaseLoginError,
+    DatabaseUnreachableError,
+    LockHeldError,
+    MissingPrivilegeError,
+    NoSuchServerVersionError,
+    PostgresError,
+    ScratchFullError,
+    ServerStartError,
+    ServerStopError,
+    UnreachableDirectoryError,
+)
+from strongroom.postgres.inspect import (
+    Table,
+    TableKind,
+    databases,
+    server_major,
+    server_version,
+    tables,
+    with_database,
+)
+from strongroom.postgres.locks import advisory_lock
+from strongroom.postgres.lsn import format_lsn, parse_lsn, segment_name, segment_start
+from strongroom.postgres.scratch import (
+    Scratch,
+    free_bytes,
+    full_disk_named,
+    remove_stale_scratch,
+    scratch_cluster,
+)
+from strongroom.postgres.session import Connection, connect, server_errors
+
+__all__ = [
+    "SUPERUSER",
+    "Cluster",
+    "Connection",
+    "DatabaseLoginError",
+    "DatabaseUnreachableError",
+    "LockHeldError",
+    "MissingPrivilegeError",
+    "NoSuchServerVersionError",
+    "PostgresError",
+    "Scratch",
+    "ScratchFullError",
+    "ServerBinaries",
+    "ServerStartError",
+    "ServerStopError",
+    "ServiceAccount",
+    "Table",
+    "TableKind",
+    "UnreachableDirectoryError",
+    "advisory_lock",
+    "connect",
+    "databases",
+    "find_binaries",
+    "format_lsn",
+    "free_bytes",
+    "full_disk_named",
+    "parse_lsn",
+    "remove_stale_scratch",
+    "run_as",
+    "scratch_cluster",
+    "segment_name",
+    "segment_start",
+    "server_errors",
+    "server_major",
+    "server_version",
+    "service_account",
+    "tables",
+    "with_database",
+]
