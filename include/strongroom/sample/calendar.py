@@ -56,7 +56,7 @@ class Calendar:
         return (moment - self.first_day).days
 
     def stamps(self, seconds: Iterable[int]) -> list[str]:
-        """Moments in seconds since the first day, in PostgreSQL's notation; later than the last day: its end."""
+        """Seconds since the first day, in PostgreSQL's notation; later than the last day: its end."""
         dates, clock = _date_prefixes(self.first_day, self.days), _clock_texts()
         last = self.days * DAY_SECONDS - 1
         known = list(seconds)

@@ -1,4 +1,4 @@
-"""Loading the sample into an empty database in one transaction: tables, rows by COPY, keys, indexes, statistics.
+"""Loading the sample into an empty database in one transaction: tables, rows, keys, indexes, statistics.
 
 Either all of it is there, with a row in public.sample_origin that says what it was made from, or nothing is.
 """
@@ -244,8 +244,8 @@ def _advance_sequences(connection: psycopg.Connection) -> None:
         "select quote_ident(n.nspname) || '.' || quote_ident(s.relname), "
         "       quote_ident(tn.nspname) || '.' || quote_ident(t.relname), quote_ident(a.attname) "
         "from pg_class s join pg_namespace n on n.oid = s.relnamespace "
-        "join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid and d.deptype in ('a', 'i') "
-        "  and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 "
+        "join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid "
+        "  and d.deptype in ('a', 'i') and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 "
         "join pg_class t on t.oid = d.refobjid join pg_namespace tn on tn.oid = t.relnamespace "
         "join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid where s.relkind = 'S'"
     ).fetchall()

@@ -6,7 +6,7 @@ import re
 
 from strongroom.sample.errors import SampleSizeError
 
-BYTES_PER_CUSTOMER = 12_000
+BYTES_PER_CUSTOMER = 13_000
 """What one customer takes in PostgreSQL 18 with all rows and indexes."""
 
 _UNITS = {
