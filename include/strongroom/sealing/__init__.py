@@ -1,0 +1,83 @@
+"""Sealing: age v1 encryption as streams, the keys for it, and who holds them."""
+
+from strongroom.sealing.chunks import Buffer
+from strongroom.sealing.context import UNCHECKED, Context, UncheckedContext
+from strongroom.sealing.errors import (
+    ChunkError,
+    ContextMismatchError,
+    DamagedEndError,
+    DecompressionError,
+    EpochExpiredError,
+    EpochNotFoundError,
+    HeaderError,
+    HeaderMacError,
+    KeyFileError,
+    KeyRecordError,
+    KeyServiceDeniedError,
+    KeyServiceUnavailableError,
+    KeyTextError,
+    KeyUnwrapError,
+    NotAgeFileError,
+    ReorderedError,
+    TrailingDataError,
+    TruncatedError,
+    TruncatedHeaderError,
+    WrongKeyError,
+)
+from strongroom.sealing.header import Header, Stanza, parse_header
+from strongroom.sealing.keytext import parse_identities, parse_identity, parse_recipient
+from strongroom.sealing.passphrase import PassphraseIdentity, PassphraseRecipient
+from strongroom.sealing.reader import FileRange, ObjectRange, RangeSource, SealedReader
+from strongroom.sealing.recipients import Identity, Recipient
+from strongroom.sealing.stream import read_header, rewrap, seal, unseal
+from strongroom.sealing.x25519 import X25519Identity, X25519Recipient
+from strongroom.sealing.xwing import XWingIdentity, XWingRecipient
+
+__all__ = [
+    "UNCHECKED",
+    "Buffer",
+    "ChunkError",
+    "Context",
+    "ContextMismatchError",
+    "DamagedEndError",
+    "DecompressionError",
+    "EpochExpiredError",
+    "EpochNotFoundError",
+    "FileRange",
+    "Header",
+    "HeaderError",
+    "HeaderMacError",
+    "Identity",
+    "KeyFileError",
+    "KeyRecordError",
+    "KeyServiceDeniedError",
+    "KeyServiceUnavailableError",
+    "KeyTextError",
+    "KeyUnwrapError",
+    "NotAgeFileError",
+    "ObjectRange",
+    "PassphraseIdentity",
+    "PassphraseRecipient",
+    "RangeSource",
+    "Recipient",
+    "ReorderedError",
+    "SealedReader",
+    "Stanza",
+    "TrailingDataError",
+    "TruncatedError",
+    "TruncatedHeaderError",
+    "UncheckedContext",
+    "WrongKeyError",
+    "X25519Identity",
+    "X25519Recipient",
+    "XWingIdentity",
+    "XWingRecipient",
+    "parse_header",
+    "parse_identities",
+    "parse_identity",
+    "parse_recipient",
+    "read_header",
+    "rewrap",
+    "seal",
+    "unseal",
+]
