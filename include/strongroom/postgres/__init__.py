@@ -15,6 +15,13 @@ from strongroom.postgres.errors import (
     ServerStopError,
     UnreachableDirectoryError,
 )
+from strongroom.postgres.fingerprint import (
+    Fingerprint,
+    exported_snapshot,
+    new_seed,
+    table_fingerprint,
+    table_fingerprints,
+)
 from strongroom.postgres.inspect import (
     Table,
     TableKind,
@@ -41,6 +48,7 @@ __all__ = [
     "Connection",
     "DatabaseLoginError",
     "DatabaseUnreachableError",
+    "Fingerprint",
     "LockHeldError",
     "MissingPrivilegeError",
     "NoSuchServerVersionError",
@@ -57,10 +65,12 @@ __all__ = [
     "advisory_lock",
     "connect",
     "databases",
+    "exported_snapshot",
     "find_binaries",
     "format_lsn",
     "free_bytes",
     "full_disk_named",
+    "new_seed",
     "parse_lsn",
     "remove_stale_scratch",
     "run_as",
@@ -71,6 +81,8 @@ __all__ = [
     "server_major",
     "server_version",
     "service_account",
+    "table_fingerprint",
+    "table_fingerprints",
     "tables",
     "with_database",
 ]
