@@ -36,6 +36,11 @@ from strongroom.errors import ConfigurationError
 SETTINGS_VARIABLE = "STRONGROOM_SETTINGS"
 _DEFAULT_FILE = Path(".strongroom") / "settings.yaml"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", ""})
+_OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
+    "nightly_backup.*": ("operator",),
+    "restore_verification.*": ("operator",),
+    "audit_seal": ("operator",),
+}
 
 
 class _Section(BaseModel):
@@ -116,6 +121,8 @@ class Settings(BaseSettings):
     scratch_directory: Path = Path("/var/tmp/strongroom")  # noqa: S108 - made 0700, owned by us
     postgres_directories: tuple[Path, ...] = ()
     """Further places to look for a PostgreSQL server's programs."""
+    dag_roles: Mapping[str, tuple[str, ...]] = Field(default_factory=lambda: dict(_OWN_PIPELINES))
+    """Roles of Airflow's tasks by DAG id (`*` matches any text). A DAG that is not named may only store."""
     databases: Mapping[str, SecretStr] = Field(default_factory=dict)
     """Connection strings by the policy's database name, for the command line; Airflow has `db_<name>`."""
 

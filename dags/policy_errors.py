@@ -1,0 +1,10 @@
+"""Turns a policy file that cannot be used into an import error of this file, where Airflow's UI shows it.
+
+The other databases' pipelines go on; the broken file's own pipelines are missing until it is mended.
+"""
+
+from __future__ import annotations
+
+from strongroom_airflow.policies import raise_policy_errors
+
+raise_policy_errors()

@@ -1,0 +1,1 @@
+"""`strongroom`, the command line: what the pipelines do, without Airflow."""

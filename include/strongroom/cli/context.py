@@ -1,0 +1,34 @@
+"""What a command needs before it starts: the services, and who runs it."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strongroom.access import Actor, ActorKind, Role
+from strongroom.services import Services
+from strongroom.settings import load_settings
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+DatabaseArgument = Annotated[str, typer.Argument(help="The database's name in its policy file.")]
+
+_settings_file: Path | None = None
+
+
+def set_settings_file(path: Path | None) -> None:
+    """Remember the settings file that the command line named."""
+    global _settings_file
+    _settings_file = path
+
+
+def services() -> Services:
+    """The services of this installation."""
+    return Services(load_settings(_settings_file))
+
+
+def actor() -> Actor:
+    """The person at this terminal. Whoever can read the settings and keys of this host operates it."""
+    return Actor(getpass.getuser(), ActorKind.COMMAND, frozenset({Role.OPERATOR}))

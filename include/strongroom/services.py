@@ -1,0 +1,213 @@
+"""The composition root: builds the services from settings. Airflow's hook and the command line both call it.
+
+Each service is made when it is first asked for, so that a command needs no more than it uses: `audit verify`
+works without a control database, a backup without a private key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from strongroom.access import Actor, Permission, require
+from strongroom.clock import Clock, SystemClock
+from strongroom.errors import ConfigurationError
+from strongroom.policy import Policy, load_policies
+from strongroom.settings import FileKeySettings, LocalStoreSettings, Settings
+from strongroom.signing import SignerKey, VerifierKey
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from strongroom.audit import AuditLog, AuditSink, SealReport
+    from strongroom.sealing import KeyProvider, KeyRing
+    from strongroom.storage import ObjectStore
+    from strongroom.vault import Vault
+
+Conninfo = Callable[[str], str]
+"""Gives the connection string of a database by its name in the policy."""
+
+
+class Services:
+    """Everything that a task or a command works with.
+
+    Args:
+        settings: the installation's settings.
+        s3_client: a boto3 client to use instead of making one, as Airflow's Amazon provider gives it.
+        conninfo: finds a database's connection string; without it, the settings' `databases`.
+        control_database_url: instead of the settings'.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        s3_client: Any = None,
+        conninfo: Conninfo | None = None,
+        control_database_url: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._s3_client = s3_client
+        self._conninfo = conninfo or self._settings_conninfo
+        self._control_database_url = control_database_url
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The bucket or directory that holds everything."""
+        from strongroom.storage import LocalObjectStore, S3ObjectStore, s3_client
+
+        where = self.settings.store
+        if isinstance(where, LocalStoreSettings):
+            return LocalObjectStore(where.directory)
+        client = self._s3_client or s3_client(
+            endpoint_url=where.endpoint_url,
+            region=where.region,
+            access_key=where.access_key_id,
+            secret_key=where.secret(),
+        )
+        return S3ObjectStore(client, where.bucket, where.prefix)
+
+    @cached_property
+    def signer(self) -> SignerKey:
+        """Signs manifests, proofs and checkpoints.
+
+        Raises:
+            ConfigurationError: this host has no signing key.
+        """
+        if self.settings.signing_key is None:
+            raise ConfigurationError(
+                "This host has no signing key, so it cannot write.",
+                hint="Set `signing_key` to the file that `strongroom keys init` made.",
+            )
+        return SignerKey.read(self.settings.signing_key)
+
+    @cached_property
+    def verifier_key(self) -> VerifierKey:
+        """The public key that manifests, proofs and checkpoints must be signed with.
+
+        Raises:
+            ConfigurationError: neither key is set, or they belong to different keys.
+        """
+        text = self.settings.verifier_key
+        if text is None:
+            return self.signer.verifier
+        key = VerifierKey.parse(text)
+        if self.settings.signing_key is not None and self.signer.verifier != key:
+            raise ConfigurationError(
+                "`verifier_key` is not the public half of `signing_key`.",
+                hint="Remove `verifier_key`, or name the signing key that it belongs to.",
+            )
+        return key
+
+    @cached_property
+    def provider(self) -> KeyProvider | None:
+        """Opens the epochs' private halves; None on a host that only writes."""
+        from strongroom.sealing import KmsKeyProvider, LocalKeyProvider
+
+        keys = self.settings.keys
+        if keys is None:
+            return None
+        if isinstance(keys, FileKeySettings):
+            return LocalKeyProvider(keys.path, keys.passphrase())
+        import boto3
+
+        client = boto3.client("kms", region_name=keys.region, endpoint_url=keys.endpoint_url)
+        return KmsKeyProvider(client, keys.key_id)
+
+    @cached_property
+    def keyring(self) -> KeyRing:
+        """The key epochs and escrow recipients in the bucket."""
+        from strongroom.sealing import KeyRing
+
+        return KeyRing(self.store, self.verifier_key, self.clock)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The control database, its tables up to date.
+
+        Raises:
+            ConfigurationError: none is set.
+            CatalogUnavailableError: it does not answer.
+        """
+        from strongroom.catalog import open_engine, upgrade
+
+        url = self._control_database_url or self.settings.control_database_url()
+        if url is None:
+            raise ConfigurationError(
+                "No control database is set.",
+                hint="Set `control_database`, or the Airflow connection `strongroom_control`.",
+            )
+        engine = open_engine(url)
+        upgrade(engine)
+        return engine
+
+    @cached_property
+    def sink(self) -> AuditSink:
+        """Takes audit events, in the transaction of what they record."""
+        from strongroom.audit import QueueSink
+
+        return QueueSink(self.clock)
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        """Seals events into the published log."""
+        from strongroom.audit import AuditLog
+
+        return AuditLog(self.engine, self.store, self.signer, self.clock)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Puts content into the bucket sealed, and takes it out."""
+        from strongroom.vault import SealedVault, VaultParts
+
+        parts = VaultParts(self.store, self.keyring, self.provider, self.engine, self.sink, self.clock)
+        return SealedVault(parts)
+
+    def seal_audit_log(self, actor: Actor) -> SealReport:
+        """Move recorded events into the log and publish it.
+
+        Raises:
+            AccessDeniedError: the actor may not.
+            LogForkedError: the control database and the published log have different histories.
+        """
+        require(actor, Permission.SEAL_AUDIT_LOG)
+        return self.audit_log.seal()
+
+    def policy(self, database: str) -> Policy:
+        """The policy of one database.
+
+        Raises:
+            PolicyError: its file is wrong.
+            ConfigurationError: no file is about that database.
+        """
+        loaded = load_policies(self.settings.policy_directory)
+        if database in loaded.policies:
+            return loaded.policies[database]
+        if loaded.errors:
+            raise next(iter(loaded.errors.values()))
+        known = ", ".join(sorted(loaded.policies)) or "none"
+        raise ConfigurationError(
+            f"No policy in {self.settings.policy_directory} is about the database {database}.",
+            hint=f"There are: {known}. include/policy/shop.yaml is an example, docs/policy.md the reference.",
+        )
+
+    def conninfo(self, database: str) -> str:
+        """The connection string of a protected database.
+
+        Raises:
+            ConfigurationError: none is set.
+        """
+        return self._conninfo(database)
+
+    def _settings_conninfo(self, database: str) -> str:
+        secret = self.settings.databases.get(database)
+        if secret is None:
+            raise ConfigurationError(
+                f"No connection to the database {database} is set.",
+                hint=f"Add it to `databases` in the settings, or as the Airflow connection db_{database}.",
+            )
+        return secret.get_secret_value()

@@ -1,0 +1,24 @@
+"""The narrow waist: sealed in, authorised out, and every time recorded."""
+
+from strongroom.vault.errors import (
+    NoPrivateKeyError,
+    ObjectKeyError,
+    ObjectReplacedError,
+    UnknownObjectError,
+)
+from strongroom.vault.interface import Content, OpenedObject, StoredObject, Vault, object_context
+from strongroom.vault.service import SealedVault, VaultParts
+
+__all__ = [
+    "Content",
+    "NoPrivateKeyError",
+    "ObjectKeyError",
+    "ObjectReplacedError",
+    "OpenedObject",
+    "SealedVault",
+    "StoredObject",
+    "UnknownObjectError",
+    "Vault",
+    "VaultParts",
+    "object_context",
+]

@@ -1,0 +1,254 @@
+"""The vault over an object store, a key ring, the control database and the audit log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from strongroom.access import Actor, Permission, require
+from strongroom.audit import AuditSink, Event, EventType, Target
+from strongroom.catalog import ObjectRecord, ObjectRepository
+from strongroom.clock import Clock
+from strongroom.errors import AccessDeniedError
+from strongroom.sealing import Identity, KeyProvider, KeyRing, parse_recipient
+from strongroom.sealing.pipeline import SealingPipeline
+from strongroom.storage import ObjectNotFoundError, ObjectStore
+from strongroom.vault.errors import NoPrivateKeyError, ObjectKeyError, UnknownObjectError
+from strongroom.vault.interface import (
+    DEFAULT_RECIPIENTS,
+    Content,
+    OpenedObject,
+    StoredObject,
+    Vault,
+    object_context,
+)
+from strongroom.vault.reading import CheckedReader
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_COMPRESSION_LEVEL = 1
+_PURPOSES = {"epoch": "backup"}
+
+
+@dataclass(frozen=True)
+class VaultParts:
+    """What the vault works with; the composition root gives it."""
+
+    store: ObjectStore
+    keyring: KeyRing
+    provider: KeyProvider | None
+    """Opens private halves; None on a host that only writes."""
+    engine: Engine
+    sink: AuditSink
+    clock: Clock
+
+
+class SealedVault(Vault):
+    """Keeps everything age-encrypted; there is no way to keep something in clear."""
+
+    def __init__(self, parts: VaultParts) -> None:
+        self._parts = parts
+        self._objects = ObjectRepository()
+
+    def store(
+        self,
+        actor: Actor,
+        key: str,
+        content: Content,
+        *,
+        kind: str,
+        database: str | None = None,
+        recipients: Sequence[str] = DEFAULT_RECIPIENTS,
+        compress: bool = True,
+        correlation_id: str | None = None,
+    ) -> StoredObject:
+        _check_name(key, kind, compress)
+        trail = _Trail(self._parts, EventType.VAULT_OBJECT_STORE, actor, key, database, correlation_id)
+        self._authorise(trail, Permission.STORE_OBJECT)
+        epochs = [self._parts.keyring.current(_PURPOSES.get(name, name)) for name in recipients]
+        trail.attempt()
+        try:
+            stored = self._seal(key, kind, content, epochs, compress)
+        except BaseException as error:
+            trail.failure(error)
+            raise
+        self._record(trail, stored, database)
+        return stored
+
+    def _seal(
+        self, key: str, kind: str, content: Content, epochs: Sequence[Any], compress: bool
+    ) -> StoredObject:
+        pipeline = SealingPipeline(
+            content,
+            [parse_recipient(epoch.recipient) for epoch in epochs],
+            context=object_context(key, kind),
+            compression_level=_COMPRESSION_LEVEL if compress else None,
+        )
+        written = self._parts.store.put_stream(key, pipeline)
+        report = pipeline.report
+        return StoredObject(
+            key=key,
+            kind=kind,
+            size_bytes=report.ciphertext_bytes,
+            sha256=report.ciphertext_sha256,
+            plaintext_bytes=report.plaintext_bytes,
+            compressed=compress,
+            version_id=written.version_id,
+            epoch_ids=tuple(epoch.id for epoch in epochs),
+        )
+
+    def _record(self, trail: _Trail, stored: StoredObject, database: str | None) -> None:
+        record = ObjectRecord(
+            key=stored.key,
+            kind=stored.kind,
+            database=database,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            plaintext_bytes=stored.plaintext_bytes,
+            compressed=stored.compressed,
+            epoch_ids=stored.epoch_ids,
+            version_id=stored.version_id,
+            stored_at=self._parts.clock.now(),
+        )
+        with self._parts.engine.begin() as connection:
+            self._objects.add(connection, record)
+            event = replace(
+                trail.event("result", "success"),
+                hashes={"ciphertext_sha256": stored.sha256},
+                counts={"stored_bytes": stored.size_bytes, "plaintext_bytes": stored.plaintext_bytes},
+            )
+            self._parts.sink.emit(connection, event)
+
+    @contextmanager
+    def fetch(
+        self,
+        actor: Actor,
+        key: str,
+        *,
+        kind: str | None = None,
+        expect: StoredObject | None = None,
+        correlation_id: str | None = None,
+    ) -> Iterator[OpenedObject]:
+        reference, exact = self._reference(key, kind, expect)
+        trail = _Trail(self._parts, EventType.VAULT_OBJECT_OPEN, actor, key, None, correlation_id)
+        self._authorise(trail, Permission.OPEN_OBJECT)
+        trail.attempt()
+        try:
+            with self._open(reference) as source:
+                reader = CheckedReader(source, self._identities(reference), reference, exact=exact)
+                yield reader
+        except BaseException as error:
+            trail.failure(error)
+            raise
+        trail.success(complete=reader.complete)
+
+    def _reference(
+        self, key: str, kind: str | None, expect: StoredObject | None
+    ) -> tuple[StoredObject, bool]:
+        """What the object must be, and whether its size and hash are known."""
+        if expect is not None:
+            return expect, True
+        with self._parts.engine.connect() as connection:
+            record = self._objects.find(connection, key)
+        if record is not None:
+            return _stored(record), True
+        if kind is None:
+            raise UnknownObjectError(
+                f"The vault has no object {key}.",
+                hint="If the control database is younger than the object, say what kind it is.",
+            )
+        return StoredObject(key, kind, 0, "", 0, key.endswith(".zst.age"), None, ()), False
+
+    @contextmanager
+    def _open(self, reference: StoredObject) -> Iterator[Any]:
+        try:
+            source = self._parts.store.open_range(reference.key, version_id=reference.version_id)
+        except ObjectNotFoundError as error:
+            raise UnknownObjectError(
+                f"The object {reference.key} is not in the bucket.",
+                hint="It was recorded, so it was deleted or the bucket is another one.",
+            ) from error
+        with source:
+            yield source
+
+    def _identities(self, reference: StoredObject) -> list[Identity]:
+        if self._parts.provider is None:
+            raise NoPrivateKeyError(
+                f"This host cannot open {reference.key}: it holds public keys only.",
+                hint="Open it where `keys` is set: the restore and verification workers.",
+            )
+        return list(self._parts.keyring.identities(self._parts.provider, reference.epoch_ids or None))
+
+    def _authorise(self, trail: _Trail, permission: Permission) -> None:
+        try:
+            require(trail.actor, permission)
+        except AccessDeniedError as error:
+            trail.refused(permission, error)
+            raise
+
+
+@dataclass(frozen=True)
+class _Trail:
+    """The events of one operation."""
+
+    parts: VaultParts
+    type: EventType
+    actor: Actor
+    key: str
+    database: str | None
+    correlation_id: str | None
+
+    def event(self, phase: Any, outcome: Any = None, error: BaseException | None = None) -> Event:
+        return Event(
+            type=self.type,
+            phase=phase,
+            actor=self.actor,
+            target=Target("object", self.key),
+            outcome=outcome,
+            database=self.database,
+            correlation_id=self.correlation_id,
+            error_class=type(error).__name__ if error else None,
+        )
+
+    def attempt(self) -> None:
+        self._emit(self.event("attempt"))
+
+    def success(self, *, complete: bool) -> None:
+        self._emit(self.event("result", "success" if complete else "partial"))
+
+    def failure(self, error: BaseException) -> None:
+        self._emit(self.event("result", "failure", error))
+
+    def refused(self, permission: Permission, error: BaseException) -> None:
+        event = replace(self.event("result", "denied", error), details={"permission": str(permission)})
+        self._emit(replace(event, type=EventType.ACCESS_PERMISSION_REFUSE))
+
+    def _emit(self, event: Event) -> None:
+        with self.parts.engine.begin() as connection:
+            self.parts.sink.emit(connection, event)
+
+
+def _stored(record: ObjectRecord) -> StoredObject:
+    return StoredObject(
+        key=record.key,
+        kind=record.kind,
+        size_bytes=record.size_bytes,
+        sha256=record.sha256,
+        plaintext_bytes=record.plaintext_bytes,
+        compressed=record.compressed,
+        version_id=record.version_id,
+        epoch_ids=record.epoch_ids,
+    )
+
+
+def _check_name(key: str, kind: str, compress: bool) -> None:
+    suffix = ".zst.age" if compress else ".age"
+    if not key.endswith(suffix) or (not compress and key.endswith(".zst.age")):
+        raise ObjectKeyError(f"The key {key} must end in {suffix}, so that anybody can tell how to open it.")
+    if not _KIND.fullmatch(kind):
+        raise ObjectKeyError(f"A kind is a lower-case word of at most 40 letters; got {kind!r}.")

@@ -1,0 +1,1 @@
+"""How Airflow drives Strongroom: hooks and operators, thin at each step."""

@@ -1,0 +1,8 @@
+"""Operators: template fields in, a call of the hook, a reference out."""
+
+from strongroom_airflow.operators.audit import SealAuditLogOperator
+from strongroom_airflow.operators.backup import BackupOperator
+from strongroom_airflow.operators.vault import SealOperator, UnsealOperator
+from strongroom_airflow.operators.verification import VerifyBackupOperator
+
+__all__ = ["BackupOperator", "SealAuditLogOperator", "SealOperator", "UnsealOperator", "VerifyBackupOperator"]

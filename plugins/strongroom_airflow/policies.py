@@ -1,0 +1,37 @@
+"""The policy files, as DAG files need them: fast, and one broken file stops only its own database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strongroom.policy import load_policies
+
+if TYPE_CHECKING:
+    from strongroom.policy import Policy
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def policies() -> list[Policy]:
+    """The usable policies, in the order of their databases' names."""
+    loaded = load_policies(_directory())
+    return [loaded.policies[name] for name in sorted(loaded.policies)]
+
+
+def raise_policy_errors() -> None:
+    """Raise what is wrong with the policy files, if anything is.
+
+    Raises:
+        PolicyError: of the first broken file; the others' messages follow in its notes.
+    """
+    errors = list(load_policies(_directory()).errors.values())
+    if errors:
+        for further in errors[1:]:
+            errors[0].add_note(str(further))
+        raise errors[0]
+
+
+def _directory() -> Path:
+    return Path(os.environ.get("STRONGROOM_POLICY_DIRECTORY", _PROJECT / "include" / "policy"))
