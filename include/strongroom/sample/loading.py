@@ -9,17 +9,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from itertools import groupby
 from multiprocessing import get_context
 
-import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from strongroom.postgres import Connection, connect, server_errors
 from strongroom.sample.errors import SampleExistsError
 from strongroom.sample.plan import (
     Block,
@@ -85,10 +85,14 @@ def load_sample(
     Raises:
         SampleSizeError: the size is not possible.
         SampleExistsError: the database holds another sample, or tables with these names.
+        DatabaseUnreachableError: the server does not answer, or went away; nothing was loaded.
     """
     began = time.monotonic()
     spec = SampleSpec(customers, seed, reference)
-    with psycopg.connect(conninfo, application_name="strongroom sample") as connection:
+    with (
+        closing(connect(conninfo, application_name="strongroom sample", autocommit=False)) as connection,
+        server_errors("The database server that the sample is loaded into"),
+    ):
         _prepare_session(connection)
         found = _existing(connection, spec, began)
         if found:
@@ -101,17 +105,13 @@ def _quiet(_stage: str, _fraction: float) -> None:
     """Progress that nobody watches."""
 
 
-def _prepare_session(connection: psycopg.Connection) -> None:
-    connection.execute("set local client_encoding = 'UTF8'")
-    connection.execute("set local timezone = 'UTC'")
-    connection.execute("set local datestyle = 'ISO'")
+def _prepare_session(connection: Connection) -> None:
     connection.execute("set local search_path = public")
     connection.execute("set local maintenance_work_mem = '256MB'")
-    connection.execute("set local statement_timeout = 0")
     connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
 
 
-def _existing(connection: psycopg.Connection, spec: SampleSpec, began: float) -> SampleSummary | None:
+def _existing(connection: Connection, spec: SampleSpec, began: float) -> SampleSummary | None:
     """The sample that is there already, if it is the one asked for."""
     names = [plan.name for plan in table_plans(world_of(spec))] + ["public.sample_origin"]
     query = "select name from unnest(%s::text[]) as name where to_regclass(name) is not null"
@@ -132,7 +132,7 @@ def _existing(connection: psycopg.Connection, spec: SampleSpec, began: float) ->
     return SampleSummary(SampleSpec(*row[:3]), row[3], time.monotonic() - began, row[4], loaded=False)
 
 
-def _load(connection: psycopg.Connection, spec: SampleSpec, progress: Progress) -> tuple[dict[str, int], int]:
+def _load(connection: Connection, spec: SampleSpec, progress: Progress) -> tuple[dict[str, int], int]:
     world = world_of(spec)
     connection.execute(_script("schema.sql"))
     _make_partitions(connection, world)
@@ -155,7 +155,7 @@ def _script(name: str) -> bytes:
     return resources.files("strongroom.sample").joinpath(name).read_bytes()
 
 
-def _make_partitions(connection: psycopg.Connection, world: World) -> None:
+def _make_partitions(connection: Connection, world: World) -> None:
     for year in partition_years(world):
         statement = "create table {} partition of orders for values from ({}) to ({})"
         connection.execute(
@@ -168,7 +168,7 @@ def _make_partitions(connection: psycopg.Connection, world: World) -> None:
     connection.execute("create table orders_default partition of orders default")
 
 
-def _copy_all(connection: psycopg.Connection, world: World, progress: Progress) -> tuple[dict[str, int], int]:
+def _copy_all(connection: Connection, world: World, progress: Progress) -> tuple[dict[str, int], int]:
     """Load the rows of every table.
 
     Returns:
@@ -201,9 +201,7 @@ def _by_target(stream: Iterator[Made]) -> Iterator[tuple[str, Iterator[Made]]]:
 
 
 @contextmanager
-def _copying(
-    connection: psycopg.Connection, target: str, plan: TablePlan
-) -> Iterator[Callable[[bytes], None]]:
+def _copying(connection: Connection, target: str, plan: TablePlan) -> Iterator[Callable[[bytes], None]]:
     """One COPY, frozen: the table was made in this transaction, so no row needs a second visit."""
     statement = sql.SQL("copy {} ({}) from stdin with (freeze)").format(
         sql.Identifier(*target.split(".")),
@@ -238,7 +236,7 @@ def _made_ahead(pool: ProcessPoolExecutor, spec: SampleSpec, blocks: Iterator[Bl
         yield first, future.result()
 
 
-def _advance_sequences(connection: psycopg.Connection) -> None:
+def _advance_sequences(connection: Connection) -> None:
     """Let the next row that somebody adds get the next number."""
     owned = connection.execute(
         "select quote_ident(n.nspname) || '.' || quote_ident(s.relname), "
