@@ -1,0 +1,60 @@
+"""Backups: taking them, what they consist of, and proving them (`strongroom.backup.verification`)."""
+
+from strongroom.backup.errors import (
+    BackupInProgressError,
+    DamagedSourceError,
+    IncompleteStreamError,
+    LeaseLostError,
+    ManifestError,
+    SourceFailedError,
+    SourceNotReadyError,
+    TablespacesError,
+)
+from strongroom.backup.fingerprints import (
+    DatabaseFingerprints,
+    FingerprintDocument,
+    TableFingerprint,
+    parse_fingerprints,
+)
+from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
+from strongroom.backup.manifest import (
+    BackupManifest,
+    ManifestObject,
+    RestorePoint,
+    ServerFacts,
+    manifest_key,
+    read_manifest,
+)
+from strongroom.backup.physical import PhysicalEngine
+from strongroom.backup.records import BackupSummary
+from strongroom.backup.service import BackupParts, BackupPlan, BackupService
+
+__all__ = [
+    "BackupEngine",
+    "BackupInProgressError",
+    "BackupManifest",
+    "BackupParts",
+    "BackupPlan",
+    "BackupRequest",
+    "BackupService",
+    "BackupSummary",
+    "DamagedSourceError",
+    "DatabaseFingerprints",
+    "EngineResult",
+    "FingerprintDocument",
+    "IncompleteStreamError",
+    "LeaseLostError",
+    "ManifestError",
+    "ManifestObject",
+    "ObjectWriter",
+    "PhysicalEngine",
+    "RestorePoint",
+    "ServerFacts",
+    "SourceFailedError",
+    "SourceNotReadyError",
+    "TableFingerprint",
+    "TablespacesError",
+    "manifest_key",
+    "parse_fingerprints",
+    "read_manifest",
+]
