@@ -2,6 +2,7 @@
 
 from strongroom.sealing.chunks import Buffer
 from strongroom.sealing.context import UNCHECKED, Context, UncheckedContext
+from strongroom.sealing.epochs import Epoch
 from strongroom.sealing.errors import (
     ChunkError,
     ContextMismatchError,
@@ -25,8 +26,12 @@ from strongroom.sealing.errors import (
     WrongKeyError,
 )
 from strongroom.sealing.header import Header, Stanza, parse_header
+from strongroom.sealing.keyring import KeyRing
 from strongroom.sealing.keytext import parse_identities, parse_identity, parse_recipient
+from strongroom.sealing.kms import KmsKeyProvider
 from strongroom.sealing.passphrase import PassphraseIdentity, PassphraseRecipient
+from strongroom.sealing.pipeline import OpeningPipeline, PipelineReport, SealingPipeline
+from strongroom.sealing.providers import KeyProvider, LocalKeyProvider, WrappedKey
 from strongroom.sealing.reader import FileRange, ObjectRange, RangeSource, SealedReader
 from strongroom.sealing.recipients import Identity, Recipient
 from strongroom.sealing.stream import read_header, rewrap, seal, unseal
@@ -41,6 +46,7 @@ __all__ = [
     "ContextMismatchError",
     "DamagedEndError",
     "DecompressionError",
+    "Epoch",
     "EpochExpiredError",
     "EpochNotFoundError",
     "FileRange",
@@ -49,24 +55,32 @@ __all__ = [
     "HeaderMacError",
     "Identity",
     "KeyFileError",
+    "KeyProvider",
     "KeyRecordError",
+    "KeyRing",
     "KeyServiceDeniedError",
     "KeyServiceUnavailableError",
     "KeyTextError",
     "KeyUnwrapError",
+    "KmsKeyProvider",
+    "LocalKeyProvider",
     "NotAgeFileError",
     "ObjectRange",
+    "OpeningPipeline",
     "PassphraseIdentity",
     "PassphraseRecipient",
+    "PipelineReport",
     "RangeSource",
     "Recipient",
     "ReorderedError",
     "SealedReader",
+    "SealingPipeline",
     "Stanza",
     "TrailingDataError",
     "TruncatedError",
     "TruncatedHeaderError",
     "UncheckedContext",
+    "WrappedKey",
     "WrongKeyError",
     "X25519Identity",
     "X25519Recipient",

@@ -9,7 +9,7 @@ Plaintext byte i lies in chunk i >> 16, which starts at 16 + (i >> 16) * 65552 o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -71,8 +71,14 @@ class PayloadSealer:
         self._index = 0
         self._held = bytearray(CHUNK_BYTES)
         self._held_bytes = 0
-        self._out = memoryview(bytearray(batch_chunks * SEALED_CHUNK_BYTES))
+        own = memoryview(bytearray(batch_chunks * SEALED_CHUNK_BYTES))
+        self._next_output: Callable[[], memoryview] = lambda: own
+        self._out: memoryview | None = None
         self._out_bytes = 0
+
+    def provide_output(self, next_output: Callable[[], memoryview]) -> None:
+        """Have every batch written to memory of the caller's, which holds at least one sealed chunk."""
+        self._next_output = next_output
 
     def update(self, plaintext: Buffer) -> Iterator[memoryview]:
         """Take a piece; yields full batches of sealed chunks."""
@@ -92,9 +98,8 @@ class PayloadSealer:
     def finish(self) -> Iterator[memoryview]:
         """Seal the last chunk; yields what is left."""
         yield from self._seal(memoryview(self._held)[: self._held_bytes], last=True)
-        if self._out_bytes:
-            yield self._out[: self._out_bytes]
-            self._out_bytes = 0
+        if self._out is not None:
+            yield self._flush(self._out)
 
     def _top_up(self, view: memoryview) -> int:
         if not self._held_bytes:
@@ -105,13 +110,18 @@ class PayloadSealer:
         return taken
 
     def _seal(self, plaintext: memoryview, *, last: bool) -> Iterator[memoryview]:
+        if self._out is None:
+            self._out = self._next_output()
         end = self._out_bytes + len(plaintext) + TAG_BYTES
         self._cipher.encrypt(self._index, last, plaintext, self._out[self._out_bytes : end])
         self._index += 1
         self._out_bytes = end
         if len(self._out) - end < SEALED_CHUNK_BYTES:
-            yield self._out[:end]
-            self._out_bytes = 0
+            yield self._flush(self._out)
+
+    def _flush(self, out: memoryview) -> memoryview:
+        used, self._out_bytes, self._out = self._out_bytes, 0, None
+        return out[:used]
 
 
 class PayloadOpener:

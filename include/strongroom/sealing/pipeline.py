@@ -1,0 +1,281 @@
+"""The path of a backup: read, compress, seal and hash in threads side by side, with bounded memory.
+
+    source ──> reader ──> zstd (own threads) ──> age, SHA-256 ──> consumer
+    source ──> age ──> zstd ──> consumer
+
+Blocks of one mebibyte are handed on and come back to be used again; a slow stage makes the others wait, not grow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from strongroom.errors import InputError
+from strongroom.sealing.chunks import BATCH_CHUNKS, SEALED_CHUNK_BYTES, Buffer
+from strongroom.sealing.context import Context, UncheckedContext
+from strongroom.sealing.errors import DecompressionError
+from strongroom.sealing.flow import Channel, Flow, Stopped
+from strongroom.sealing.recipients import Identity, Recipient
+from strongroom.sealing.sources import BlockSource, block_source
+from strongroom.sealing.stream import Readable, start_sealing, unseal
+from strongroom.sealing.zstd_frames import FrameWatcher
+
+if TYPE_CHECKING:
+    import zstandard
+
+BLOCK_BYTES = 1 << 20
+_READ_BLOCKS = 8
+_COMPRESSED_PIECES = 8
+_OUT_BLOCKS = 6
+
+
+@dataclass(frozen=True)
+class PipelineReport:
+    """What went through a sealing pipeline."""
+
+    plaintext_bytes: int
+    compressed_bytes: int
+    """What was sealed: as many as `plaintext_bytes` without compression."""
+
+    ciphertext_bytes: int
+    ciphertext_sha256: str
+    """Hexadecimal, of the whole sealed file."""
+
+
+class SealingPipeline:
+    """Compresses and seals a stream. Iterate it once; then `report` says what went through.
+
+    What it yields is memory that comes back into use with the next step: consume or copy it at once. Leaving the
+    iteration early (`close()` of the iterator) stops every thread. Only a descriptor can be interrupted while
+    waiting for data; from another source that blocks, the wait is sat out.
+
+    Args:
+        source: a file descriptor (fastest), a binary file, or pieces of any size. It stays the caller's to close.
+        recipients: who can open the result.
+        context: what it is bound to.
+        compression_level: of Zstandard; None seals the bytes as they are.
+        compression_threads: Zstandard's own threads.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[Buffer] | BinaryIO | int,
+        recipients: Sequence[Recipient],
+        *,
+        context: Context | None,
+        compression_level: int | None,
+        compression_threads: int = 2,
+    ) -> None:
+        self._source = source
+        self._prefix, self._sealer = start_sealing(recipients, context)
+        self._level = compression_level
+        self._threads = compression_threads
+        self._hash = hashlib.sha256()
+        self._plaintext_bytes = self._compressed_bytes = self._ciphertext_bytes = 0
+        self._report: PipelineReport | None = None
+        self._started = False
+
+    @property
+    def report(self) -> PipelineReport:
+        """What went through.
+
+        Raises:
+            InputError: the pipeline has not been read to its end.
+        """
+        if self._report is None:
+            raise InputError("A sealing pipeline has no report before it was read to its end.")
+        return self._report
+
+    def __iter__(self) -> Iterator[memoryview]:
+        if self._started:
+            raise InputError("A sealing pipeline can be read once only.")
+        self._started = True
+        return self._run()
+
+    def _run(self) -> Iterator[memoryview]:
+        flow = Flow()
+        reader = block_source(self._source, flow)
+        free_out = flow.pool(_OUT_BLOCKS, BATCH_CHUNKS * SEALED_CHUNK_BYTES)
+        out = flow.channel(_OUT_BLOCKS)
+        try:
+            self._count_out(self._prefix)
+            yield memoryview(self._prefix)
+            self._start(flow, reader, free_out, out)
+            yield from _drain(flow, out, free_out)
+        finally:
+            flow.finish()
+            reader.close()
+        self._report = PipelineReport(
+            self._plaintext_bytes, self._compressed_bytes, self._ciphertext_bytes, self._hash.hexdigest()
+        )
+
+    def _start(
+        self, flow: Flow, reader: BlockSource, free_out: Channel[memoryview], out: Channel[memoryview]
+    ) -> None:
+        free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
+        flow.start("read", lambda: self._read(reader, free, blocks), blocks)
+        if self._level is None:
+            flow.start("seal", lambda: self._seal(blocks, free, free_out, out), out)
+        else:
+            pieces = flow.channel(_COMPRESSED_PIECES)
+            flow.start("compress", lambda: self._compress(blocks, free, pieces), pieces)
+            flow.start("seal", lambda: self._seal(pieces, None, free_out, out), out)
+
+    def _read(self, reader: BlockSource, free: Channel[memoryview], blocks: Channel[memoryview]) -> None:
+        filled = BLOCK_BYTES
+        while filled == BLOCK_BYTES:
+            block = free.get()
+            filled = reader.fill(block)
+            self._plaintext_bytes += filled
+            if filled:
+                blocks.put(block[:filled])
+
+    def _compress(
+        self, blocks: Channel[memoryview], free: Channel[memoryview], pieces: Channel[memoryview]
+    ) -> None:
+        chunker = _compressor(self._level, self._threads).chunker(chunk_size=BLOCK_BYTES)
+        for block in blocks:
+            for piece in chunker.compress(block):
+                pieces.put(memoryview(piece))
+            _give_back(block, free)
+        for piece in chunker.finish():  # type: ignore[no-untyped-call]
+            pieces.put(memoryview(piece))
+
+    def _seal(
+        self,
+        pieces: Channel[memoryview],
+        free: Channel[memoryview] | None,
+        free_out: Channel[memoryview],
+        out: Channel[memoryview],
+    ) -> None:
+        self._sealer.provide_output(free_out.get)
+        for piece in pieces:
+            self._compressed_bytes += len(piece)
+            for sealed in self._sealer.update(piece):
+                self._count_out(sealed)
+                out.put(sealed)
+            if free is not None:
+                _give_back(piece, free)
+        for sealed in self._sealer.finish():
+            self._count_out(sealed)
+            out.put(sealed)
+
+    def _count_out(self, sealed: Buffer) -> None:
+        self._hash.update(sealed)
+        self._ciphertext_bytes += len(sealed)
+
+
+class OpeningPipeline:
+    """Opens and decompresses a stream, reading ahead. Iterate it once.
+
+    What it yields is authentic and in order, but only the end of the iteration says that nothing is missing. It
+    is memory that comes back into use with the next step.
+
+    Args:
+        source: the sealed file, from its first byte.
+        identities: one of them must be a recipient.
+        context: what the file must be bound to, or `UNCHECKED`.
+        decompress: whether what was sealed is Zstandard data.
+    """
+
+    def __init__(
+        self,
+        source: Readable,
+        identities: Sequence[Identity],
+        *,
+        context: Context | UncheckedContext,
+        decompress: bool,
+    ) -> None:
+        self._source = source
+        self._identities = identities
+        self._context = context
+        self._decompress = decompress
+
+    def __iter__(self) -> Iterator[memoryview]:
+        flow = Flow()
+        free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
+        try:
+            flow.start("open", lambda: self._open(free, blocks), blocks)
+            if self._decompress:
+                free_out, out = flow.pool(_OUT_BLOCKS, BLOCK_BYTES), flow.channel(_OUT_BLOCKS)
+                flow.start("decompress", lambda: _decompress(blocks, free, free_out, out), out)
+                yield from _drain(flow, out, free_out)
+            else:
+                yield from _drain(flow, blocks, free)
+        finally:
+            flow.finish()
+
+    def _open(self, free: Channel[memoryview], blocks: Channel[memoryview]) -> None:
+        for piece in unseal(self._source, self._identities, context=self._context):
+            block = free.get()
+            block[: len(piece)] = piece
+            blocks.put(block[: len(piece)])
+
+
+def _decompress(
+    blocks: Channel[memoryview],
+    free: Channel[memoryview],
+    free_out: Channel[memoryview],
+    out: Channel[memoryview],
+) -> None:
+    import zstandard
+
+    source = _CompressedSource(blocks, free)
+    reader = zstandard.ZstdDecompressor().stream_reader(
+        cast(IO[bytes], source), read_size=BLOCK_BYTES, read_across_frames=True
+    )
+    while True:
+        block = free_out.get()
+        try:
+            size = reader.readinto(block)
+        except zstandard.ZstdError as error:
+            raise DecompressionError(f"What was sealed does not decompress: {error}") from error
+        if not size:
+            break
+        out.put(block[:size])
+    if not source.watcher.complete:
+        raise DecompressionError(
+            "What was sealed ends inside a Zstandard frame.", hint="It was cut before it was sealed."
+        )
+
+
+class _CompressedSource:
+    """A channel as a file for the decompressor, which owns what it reads."""
+
+    def __init__(self, blocks: Channel[memoryview], free: Channel[memoryview]) -> None:
+        self._blocks = iter(blocks)
+        self._free = free
+        self.watcher = FrameWatcher()
+
+    def read(self, _size: int = -1) -> bytes:
+        block = next(self._blocks, None)
+        if block is None:
+            return b""
+        piece = bytes(block)
+        _give_back(block, self._free)
+        self.watcher.feed(piece)
+        return piece
+
+
+def _drain(flow: Flow, out: Channel[memoryview], free: Channel[memoryview]) -> Iterator[memoryview]:
+    try:
+        for block in out:
+            yield block
+            _give_back(block, free)
+    except Stopped:
+        flow.raise_error()
+        raise
+
+
+def _give_back(block: memoryview, free: Channel[memoryview]) -> None:
+    """Put a block back in full length, however little of it was used."""
+    free.put(memoryview(block.obj))
+
+
+def _compressor(level: int | None, threads: int) -> zstandard.ZstdCompressor:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=level or 0, threads=threads, write_checksum=False)
