@@ -6,18 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from strongroom.backup.manifest import ManifestObject, RestorePoint, Role, ServerFacts
 from strongroom.postgres import Connection
 from strongroom.vault import Content
 
-
-class ObjectWriter(Protocol):
-    """Seals one object of the backup and puts it into the bucket."""
-
-    def __call__(self, name: str, role: Role, content: Content) -> ManifestObject:
-        """Write `content`, streamed, under `name` in the backup's folder."""
+ObjectWriter = Callable[[str, Role, Content], ManifestObject]
+"""Seals one object of the backup and puts it, streamed, into the bucket: name, role, content."""
 
 
 @dataclass(frozen=True)

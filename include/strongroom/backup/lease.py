@@ -2,7 +2,7 @@
 
     leases/<database>.json
     {"format": "strongroom/lease/v1", "database": "shop", "holder": "<host>/<pid>/<random>",
-     "system_identifier": "7...", "fencing_number": 4, "expires_at": "...", "released": false}
+     "source": "7.../shop", "fencing_number": 4, "expires_at": "...", "released": false}
 
 It changes hands by compare-and-swap, and each holder's fencing number is higher than the last one's. A thread
 renews it while the run lasts. Who cannot renew it in time, or finds another holder in it, has lost it and

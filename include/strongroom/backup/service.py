@@ -12,7 +12,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from strongroom import __version__
 from strongroom.access import Actor, Permission, require
 from strongroom.backup.debris import complete_backups
 from strongroom.backup.errors import BackupInProgressError
-from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult
+from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
 from strongroom.backup.lease import Lease
 from strongroom.backup.manifest import (
     OBJECT_KIND,
@@ -84,7 +84,7 @@ class BackupPlan:
             database=policy.database,
             policy_sha256=policy.sha256,
             recipients=tuple(policy.backup.recipients),
-            fingerprint=chosen if isinstance(chosen, str) else tuple(chosen),
+            fingerprint=chosen,
             lock_mode=lock.mode if lock else None,
             lock_days=lock.days if lock else 0,
         )
@@ -158,7 +158,7 @@ class BackupService:
 
     def _writer(
         self, actor: Actor, plan: BackupPlan, request: BackupRequest, recorder: Recorder
-    ) -> Callable[[str, Role, Content], ManifestObject]:
+    ) -> ObjectWriter:
         def write(name: str, role: Role, content: Content) -> ManifestObject:
             request.alive()
             stored = self._parts.vault.store(
@@ -240,23 +240,15 @@ def _manifest(
 @contextmanager
 def _exclusive(control: Connection) -> Iterator[None]:
     """The source's advisory lock, with a little patience for a killed run's session to end."""
-    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    while True:
-        lock = advisory_lock(control, _LOCK)
+    with ExitStack() as stack:
         try:
-            lock.__enter__()
-            break
+            stack.enter_context(advisory_lock(control, _LOCK, patience_seconds=_LOCK_PATIENCE_SECONDS))
         except LockHeldError as error:
-            if time.monotonic() >= deadline:
-                raise BackupInProgressError(
-                    "A backup of this database is in progress: another session holds the source's lock.",
-                    hint="Wait for it; pg_locks on the source shows who it is.",
-                ) from error
-            time.sleep(0.1)
-    try:
+            raise BackupInProgressError(
+                "A backup of this database is in progress: another session holds the source's lock.",
+                hint="Wait for it; pg_locks on the source shows who it is.",
+            ) from error
         yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _source(control: Connection) -> str:
