@@ -11,16 +11,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from strongroom.access import Actor, Permission, require
+from strongroom.canonical import JsonObject, parse_object
 from strongroom.clock import Clock, SystemClock
 from strongroom.errors import ConfigurationError
 from strongroom.policy import Policy, load_policies
 from strongroom.settings import FileKeySettings, LocalStoreSettings, Settings
-from strongroom.signing import SignerKey, VerifierKey
+from strongroom.signing import SignerKey, VerifierKey, verify_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from strongroom.audit import AuditLog, AuditSink, SealReport
+    from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
     from strongroom.vault import Vault
@@ -166,6 +168,35 @@ class Services:
 
         parts = VaultParts(self.store, self.keyring, self.provider, self.engine, self.sink, self.clock)
         return SealedVault(parts)
+
+    @cached_property
+    def verifier(self) -> BackupVerifier:
+        """Restores backups into a scratch server and proves them."""
+        from strongroom.backup.verification import RestoreVerifier, VerificationParts
+
+        return RestoreVerifier(
+            VerificationParts(
+                store=self.store,
+                vault=self.vault,
+                engine=self.engine,
+                sink=self.sink,
+                signer=self.signer,
+                clock=self.clock,
+                scratch_root=self.settings.scratch_directory,
+                expectations_directory=self.settings.expectations_directory,
+                postgres_directories=self.settings.postgres_directories,
+            )
+        )
+
+    def read_manifest(self, key: str) -> JsonObject:
+        """A backup's manifest, its signature checked.
+
+        Raises:
+            SignatureError: it was altered, or signed by another key.
+            ObjectNotFoundError: it is not in the bucket.
+        """
+        what = f"The manifest {key}"
+        return verify_json(parse_object(self.store.get_bytes(key), what), self.verifier_key, what)
 
     def seal_audit_log(self, actor: Actor) -> SealReport:
         """Move recorded events into the log and publish it.

@@ -58,7 +58,7 @@ class CheckedReader(OpenedObject):
 
     def __iter__(self) -> Iterator[Buffer]:
         pipeline = OpeningPipeline(
-            self._source,  # type: ignore[arg-type]
+            self._source,
             self._identities,
             context=self._reference.context,
             decompress=self._reference.compressed,

@@ -13,7 +13,7 @@ from strongroom.audit import AuditSink, Event, EventType, Target
 from strongroom.catalog import ObjectRecord, ObjectRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError
-from strongroom.sealing import Identity, KeyProvider, KeyRing, parse_recipient
+from strongroom.sealing import Epoch, Identity, KeyProvider, KeyRing, parse_recipient
 from strongroom.sealing.pipeline import SealingPipeline
 from strongroom.storage import ObjectNotFoundError, ObjectStore
 from strongroom.vault.errors import NoPrivateKeyError, ObjectKeyError, UnknownObjectError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _COMPRESSION_LEVEL = 1
-_PURPOSES = {"epoch": "backup"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class SealedVault(Vault):
         _check_name(key, kind, compress)
         trail = _Trail(self._parts, EventType.VAULT_OBJECT_STORE, actor, key, database, correlation_id)
         self._authorise(trail, Permission.STORE_OBJECT)
-        epochs = [self._parts.keyring.current(_PURPOSES.get(name, name)) for name in recipients]
         trail.attempt()
         try:
+            epochs = self._parts.keyring.epochs_for(recipients)
             stored = self._seal(key, kind, content, epochs, compress)
         except BaseException as error:
             trail.failure(error)
@@ -81,7 +80,7 @@ class SealedVault(Vault):
         return stored
 
     def _seal(
-        self, key: str, kind: str, content: Content, epochs: Sequence[Any], compress: bool
+        self, key: str, kind: str, content: Content, epochs: Sequence[Epoch], compress: bool
     ) -> StoredObject:
         pipeline = SealingPipeline(
             content,

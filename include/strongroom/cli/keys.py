@@ -1,0 +1,115 @@
+"""`strongroom keys`: the key epochs, and the escrow recipients."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strongroom.cli.context import JsonOption, actor, services
+from strongroom.cli.output import out, print_facts, print_json, print_table
+from strongroom.sealing import Epoch
+
+app = typer.Typer(help="Make and show the keys that backups are sealed with.", no_args_is_help=True)
+
+
+@app.command("init")
+def init(
+    name: Annotated[
+        str, typer.Option(help="The signing key's name and the log's origin: a name of yours.")
+    ] = "strongroom.local",
+    escrow: Annotated[
+        str | None, typer.Option(help="A recipient (age1…) whose private half you keep away from here.")
+    ] = None,
+    new_escrow: Annotated[
+        Path | None, typer.Option(help="Make an escrow key in this new file, for you to move away.")
+    ] = None,
+    days: Annotated[int, typer.Option(help="For how many days the first epoch may seal.", min=1)] = 365,
+    as_json: JsonOption = False,
+) -> None:
+    """Make what is missing: signing key, key file, first epoch, escrow recipient. Again is harmless."""
+    from strongroom.errors import InputError
+    from strongroom.installation import initialise_keys, write_escrow_identity
+
+    if escrow and new_escrow:
+        raise InputError("Give either --escrow or --new-escrow, not both.")
+    recipient = write_escrow_identity(new_escrow) if new_escrow else escrow
+    service = services()
+    made = initialise_keys(service, actor(), name=name, escrow=recipient, lifetime=timedelta(days=days))
+    service.seal_audit_log(actor())
+    facts = {
+        "signing key": made.signing_key or "there already",
+        "key file": made.key_file or "there already",
+        "verifier key": str(service.verifier_key),
+        "epoch": made.epoch.id,
+        "escrows": ", ".join(epoch.id for epoch in made.escrows) or "none",
+    }
+    if as_json:
+        print_json(facts)
+        return
+    print_facts(facts)
+    _advise(new_escrow, made.escrows)
+
+
+def _advise(new_escrow: Path | None, escrows: Any) -> None:
+    if new_escrow is not None:
+        out.print(f"Move {new_escrow} off this machine now: it opens every backup.", markup=False)
+    elif not escrows:
+        out.print(
+            "There is no escrow recipient: if the key file is lost, every backup is lost. Add one with --escrow.",
+            markup=False,
+        )
+
+
+@app.command("list")
+def list_keys(as_json: JsonOption = False) -> None:
+    """List the epochs and escrow recipients, oldest first."""
+    service = services()
+    epochs = service.keyring.epochs()
+    if as_json:
+        print_json([_public(epoch) for epoch in epochs])
+        return
+    now = service.clock.now()
+    rows = [
+        (
+            epoch.id,
+            epoch.purpose,
+            epoch.created_at,
+            epoch.not_after or "no end",
+            "yes" if epoch.may_seal(now) else "no",
+            epoch.wrapped.provider if epoch.wrapped else "kept elsewhere",
+        )
+        for epoch in epochs
+    ]
+    columns = ["epoch", "purpose", "made", "seals until", "seals now", "private half"]
+    print_table("Keys", columns, rows, empty="There are no keys yet: strongroom keys init")
+
+
+@app.command("show")
+def show(
+    epoch_id: Annotated[str, typer.Argument(help="The epoch's id, as `keys list` prints it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show one epoch: its recipient, its period, and who wraps its private half."""
+    from strongroom.sealing import EpochNotFoundError
+
+    epochs = {epoch.id: epoch for epoch in services().keyring.epochs()}
+    if epoch_id not in epochs:
+        raise EpochNotFoundError(f"There is no epoch {epoch_id}.", hint="`strongroom keys list` shows them.")
+    facts = _public(epochs[epoch_id])
+    print_json(facts) if as_json else print_facts(facts)
+
+
+def _public(epoch: Epoch) -> dict[str, Any]:
+    """What may be shown of an epoch: never the wrapped private half."""
+    return {
+        "id": epoch.id,
+        "purpose": epoch.purpose,
+        "recipient": epoch.recipient,
+        "created_at": epoch.created_at,
+        "not_after": epoch.not_after,
+        "wrapped_by": epoch.wrapped.provider if epoch.wrapped else None,
+        "wrapping_key": epoch.wrapped.key if epoch.wrapped else None,
+    }
