@@ -1,5 +1,6 @@
 """The tamper-evident log: events in, an RFC 6962 tree published in the C2SP formats out."""
 
+from strongroom.audit.checkpoint import Checkpoint, open_checkpoint
 from strongroom.audit.errors import (
     CheckpointError,
     EntryError,
@@ -10,14 +11,21 @@ from strongroom.audit.errors import (
     LogIntegrityError,
     LogRolledBackError,
     ProofError,
+    SealInterruptedError,
     TileError,
 )
 from strongroom.audit.events import Event, PolicyReference, Target
+from strongroom.audit.log import AuditLog, SealReport
+from strongroom.audit.proof import ProvenEntry, check_proof
+from strongroom.audit.recovery import RecoveryReport
 from strongroom.audit.sink import AuditSink, QueueSink
 from strongroom.audit.taxonomy import EventType
+from strongroom.audit.verify import VerifiedLog, check_extends, prove, verify_log
 
 __all__ = [
+    "AuditLog",
     "AuditSink",
+    "Checkpoint",
     "CheckpointError",
     "EntryError",
     "EntryNotFoundError",
@@ -30,7 +38,17 @@ __all__ = [
     "LogRolledBackError",
     "PolicyReference",
     "ProofError",
+    "ProvenEntry",
     "QueueSink",
+    "RecoveryReport",
+    "SealInterruptedError",
+    "SealReport",
     "Target",
     "TileError",
+    "VerifiedLog",
+    "check_extends",
+    "check_proof",
+    "open_checkpoint",
+    "prove",
+    "verify_log",
 ]

@@ -13,7 +13,7 @@ IntegrityError
         └── LogRolledBackError the control database is behind what was published
 """
 
-from strongroom.errors import InputError, IntegrityError, NotFoundError
+from strongroom.errors import InputError, IntegrityError, NotFoundError, TransientError
 
 
 class EventRefusedError(InputError):
@@ -54,3 +54,11 @@ class LogForkedError(LogIntegrityError):
 
 class LogRolledBackError(LogForkedError):
     """The control database is behind what was published: an older state of it was restored."""
+
+
+class SealInterruptedError(TransientError):
+    """Another sealer moved the log at the same time; nothing is lost, and the next seal goes on."""
+
+
+class LogUnavailableError(TransientError):
+    """The control database does not answer; what was committed is kept, and the next seal goes on."""
