@@ -1,6 +1,6 @@
 """Threads that hand one another pieces of a stream: bounded, and stopped as one.
 
-    Flow ── start(work) ──> thread ── Channel ──> thread ── Channel ──> consumer
+    Flow ── add(work) ──> thread ── Channel ──> thread ── Channel ──> consumer
 
 The first error of any thread stops all of them and is what the consumer gets.
 """
@@ -113,8 +113,8 @@ class Flow:
         """Call this when the flow ends, so that a thread that waits outside wakes up."""
         self._on_stop.append(callback)
 
-    def start(self, name: str, work: Callable[[], None], output: Channel[memoryview]) -> None:
-        """Start a thread; when its work ends, its output is closed."""
+    def add(self, name: str, work: Callable[[], None], output: Channel[memoryview]) -> None:
+        """Add a thread, which `start` starts; when its work ends, its output is closed."""
 
         def run() -> None:
             try:
@@ -127,13 +127,18 @@ class Flow:
 
         thread = threading.Thread(target=run, name=f"strongroom-{name}", daemon=True)
         self._threads.append(thread)
-        thread.start()
+
+    def start(self) -> None:
+        """Start the threads, once all channels are there: an early error must reach every one of them."""
+        for thread in self._threads:
+            thread.start()
 
     def finish(self) -> None:
         """Stop everything, and wait until no thread is left."""
         self._stop()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def raise_error(self) -> None:
         """Raise the first error of a thread, if there was one."""

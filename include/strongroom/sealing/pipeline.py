@@ -116,13 +116,13 @@ class SealingPipeline:
         self, flow: Flow, reader: BlockSource, free_out: Channel[memoryview], out: Channel[memoryview]
     ) -> None:
         free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
-        flow.start("read", lambda: self._read(reader, free, blocks), blocks)
+        flow.add("read", lambda: self._read(reader, free, blocks), blocks)
         if self._level is None:
-            flow.start("seal", lambda: self._seal(blocks, free, free_out, out), out)
+            flow.add("seal", lambda: self._seal(blocks, free, free_out, out), out)
         else:
             pieces = flow.channel(_COMPRESSED_PIECES)
-            flow.start("compress", lambda: self._compress(blocks, free, pieces), pieces)
-            flow.start("seal", lambda: self._seal(pieces, None, free_out, out), out)
+            flow.add("compress", lambda: self._compress(blocks, free, pieces), pieces)
+            flow.add("seal", lambda: self._seal(pieces, None, free_out, out), out)
 
     def _read(self, reader: BlockSource, free: Channel[memoryview], blocks: Channel[memoryview]) -> None:
         filled = BLOCK_BYTES
@@ -198,10 +198,10 @@ class OpeningPipeline:
         flow = Flow()
         free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
         try:
-            flow.start("open", lambda: self._open(free, blocks), blocks)
+            flow.add("open", lambda: self._open(free, blocks), blocks)
             if self._decompress:
                 free_out, out = flow.pool(_OUT_BLOCKS, BLOCK_BYTES), flow.channel(_OUT_BLOCKS)
-                flow.start("decompress", lambda: _decompress(blocks, free, free_out, out), out)
+                flow.add("decompress", lambda: _decompress(blocks, free, free_out, out), out)
                 yield from _drain(flow, out, free_out)
             else:
                 yield from _drain(flow, blocks, free)
@@ -261,6 +261,7 @@ class _CompressedSource:
 
 
 def _drain(flow: Flow, out: Channel[memoryview], free: Channel[memoryview]) -> Iterator[memoryview]:
+    flow.start()
     try:
         for block in out:
             yield block
