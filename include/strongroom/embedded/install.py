@@ -48,7 +48,9 @@ def _install(name: str) -> None:
     if _installed(name):
         return
     started = time.monotonic()
-    _say(f"Installing Strongroom's packages ({LOCKS[name][0]}) into .venv; the first time takes a minute or two")
+    _say(
+        f"Installing Strongroom's packages ({LOCKS[name][0]}) into .venv; the first time takes a minute or two"
+    )
     STAMP.unlink(missing_ok=True)
     if not _usable():
         _create_environment()

@@ -1,0 +1,154 @@
+"""A part of the embedded runtime: something that runs, listens, logs, and can be stopped."""
+
+from __future__ import annotations
+
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.embedded.errors import PartFailedError
+from strongroom.embedded.folder import StateFolder
+from strongroom.embedded.sessions import end, session_members, spawn
+from strongroom.embedded.state import PartRecord, State, boot_id
+from strongroom.embedded.tail import last_lines
+from strongroom.postgres.processes import ProcessIdentity, postmaster
+
+
+class Part(ABC):
+    """One part."""
+
+    name: str
+    title: str
+    expected_seconds: float
+
+    @abstractmethod
+    def running(self, state: State) -> bool:
+        """Whether it runs."""
+
+    @abstractmethod
+    def start(self, state: State) -> None:
+        """Start it, note it in the state, and wait until it works.
+
+        Raises:
+            StrongroomError: it does not; the message carries its log's last lines.
+        """
+
+
+@dataclass(frozen=True)
+class ProcessPart(Part):
+    """A part that is a program of its own.
+
+    Attributes:
+        name: its name in commands, and its log's.
+        title: its name for people.
+        command: the program and its arguments.
+        environment: everything that it sees of the environment.
+        ports: what it listens on.
+        ready: whether it works; asked until it does.
+        expected_seconds: how long that usually takes.
+        patience_seconds: how long it may take.
+    """
+
+    name: str
+    title: str
+    folder: StateFolder
+    command: Sequence[str | Path]
+    environment: Mapping[str, str]
+    ports: Mapping[str, int]
+    ready: Callable[[], bool]
+    expected_seconds: float
+    patience_seconds: float = 120.0
+
+    def running(self, state: State) -> bool:
+        """Whether the very process that was noted runs and works."""
+        record = state.parts.get(self.name)
+        return record is not None and record.alive() and dict(record.ports) == dict(self.ports)
+
+    def launch(self, state: State) -> int:
+        """Start the process without waiting for it to work; returns where its log begins."""
+        stop_part(self.name, state, self.folder)
+        log_path = self.folder.log(self.name)
+        log_start = log_path.stat().st_size if log_path.exists() else 0
+        identity = spawn(
+            self.command,
+            environment=self.environment,
+            marker=self.folder.path,
+            directory=self.folder.repository,
+            log_path=log_path,
+        )
+        state.remember(_record(self.name, identity, self.ports, log_path))
+        return log_start
+
+    def await_ready(self, state: State, log_start: int) -> None:
+        """Wait until the part works.
+
+        Raises:
+            PartFailedError: it ended, or it took too long.
+        """
+        deadline = time.monotonic() + self.patience_seconds
+        while not self.ready():
+            if not state.parts[self.name].alive():
+                self._fail("ended by itself", log_start)
+            if time.monotonic() > deadline:
+                self._fail(f"does not work after {self.patience_seconds:.0f} s", log_start)
+            time.sleep(0.2)
+
+    def start(self, state: State) -> None:
+        """Start it and wait until it works."""
+        self.await_ready(state, self.launch(state))
+
+    def _fail(self, what: str, log_start: int) -> None:
+        log_path = self.folder.log(self.name)
+        raise PartFailedError(
+            f"{self.title} {what}. Its log ends with:\n{last_lines(log_path, start_byte=log_start)}",
+            hint=f"The whole log is {log_path}. Run make up again when the cause is gone.",
+        )
+
+
+def note_postgres(name: str, data_dir: Path, state: State, *, port: int, log_path: Path) -> None:
+    """Note a PostgreSQL server that runs on a data directory."""
+    server = postmaster(data_dir)
+    if server is None:
+        raise PartFailedError(f"The server of {data_dir} ended:\n{last_lines(log_path)}")
+    state.remember(_record(name, server, {"postgresql": port}, log_path))
+
+
+def stop_part(name: str, state: State, folder: StateFolder) -> bool:
+    """Stop a noted part and everything it started; harmless when it does not run.
+
+    Returns:
+        Whether there was anything to stop.
+
+    Raises:
+        EmbeddedError: a process does not end.
+    """
+    record = state.parts.get(name)
+    if record is None:
+        return False
+    stopped = False
+    if record.identity is not None:
+        if "postgresql" in record.ports:
+            stopped = _stop_postgres(record.identity)
+        else:
+            members = session_members(record.identity, folder.path)
+            leader = [member for member in members if member == record.identity]
+            end(leader, patience_seconds=20)
+            end(session_members(record.identity, folder.path), patience_seconds=5)
+            stopped = bool(members)
+    state.forget(name)
+    return stopped
+
+
+def _stop_postgres(server: ProcessIdentity) -> bool:
+    """A fast shutdown: sessions are ended, everything is on disk; only then a harder one."""
+    if not server.alive():
+        return False
+    end([server], first=signal.SIGINT, patience_seconds=60)
+    return True
+
+
+def _record(name: str, identity: ProcessIdentity, ports: Mapping[str, int], log_path: Path) -> PartRecord:
+    return PartRecord(name, identity.pid, identity.start_ticks, boot_id(), dict(ports), str(log_path))
