@@ -37,6 +37,8 @@ from strongroom.sample.world import GENERATOR_VERSION, SampleSpec, World, world_
 Progress = Callable[[str, float], None]
 """Called with what is being done ("public.orders", "keys and indexes") and how much is done, from 0 to 1."""
 
+Made = tuple[Block, MadeBlock]
+
 PARALLEL_FROM_CUSTOMERS = 5_000
 """From this size on, rows are made in other processes while this one loads them."""
 
@@ -190,9 +192,6 @@ def _copy_all(connection: Connection, world: World, progress: Progress) -> tuple
                         progress(plan.name, _COPY_SHARE * done / whole)
                         rows[plan.name] += made.text.count(b"\n")
     return dict(rows), copied_bytes
-
-
-Made = tuple[Block, MadeBlock]
 
 
 def _by_target(stream: Iterator[Made]) -> Iterator[tuple[str, Iterator[Made]]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from strongroom.sample.activity import (
     LOGINS_PER_CUSTOMER,
@@ -49,6 +50,7 @@ class TablePlan:
     Attributes:
         name: schema and table.
         columns: the columns that COPY fills, in order.
+        make: makes the rows of a block; None for customers, whose rows need their last orders too.
         basis: how many of what the blocks count: orders, customers, or rows.
         block_size: how many of them make one block.
         by_year: whether blocks end where a year does, so that each goes into one partition.
@@ -183,15 +185,15 @@ def _spans(world: World, plan: TablePlan) -> Iterator[tuple[int, int, int]]:
     if not plan.by_year:
         yield 0, 0, plan.basis
         return
-    reached = world.orders_by_day
     for year in partition_years(world):
-        first, beyond = (
-            reached[min(max(world.calendar.day_of(world.calendar.first_day.replace(year=y, month=1, day=1)), 0),
-                        world.calendar.days)]
-            for y in (year, year + 1)
-        )  # fmt: skip
+        first, beyond = _orders_before_year(world, year), _orders_before_year(world, year + 1)
         if first < beyond:
             yield year, first, beyond
+
+
+def _orders_before_year(world: World, year: int) -> int:
+    day = world.calendar.day_of(date(year, 1, 1))
+    return world.orders_by_day[min(max(day, 0), world.calendar.days)]
 
 
 def _maker(spec: SampleSpec, table: str) -> Maker:
