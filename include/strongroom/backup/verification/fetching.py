@@ -1,0 +1,125 @@
+"""L0 and L1: the objects are there, are the ones the manifest names, and open. One pass does both, and unpacks."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from strongroom.backup.fingerprints import parse_fingerprints
+from strongroom.backup.manifest import ManifestObject
+from strongroom.backup.verification.errors import BrokenArchiveError, UnsafeArchiveError
+from strongroom.backup.verification.recorder import LevelReport
+from strongroom.backup.verification.run import RestoreRun
+from strongroom.backup.verification.unpacking import unpack_tar
+from strongroom.errors import IntegrityError, NotFoundError
+from strongroom.postgres import ScratchFullError, free_bytes
+from strongroom.postgres.account import own_directory
+from strongroom.storage.errors import ChecksumMismatchError, ObjectNotFoundError
+from strongroom.vault import ObjectReplacedError, UnknownObjectError
+
+_ALTERED = (ObjectReplacedError, ChecksumMismatchError, UnknownObjectError, ObjectNotFoundError)
+_FINGERPRINT_LIMIT_BYTES = 128 << 20
+_HEADROOM_BYTES = 512 << 20
+"""For the log that the scratch server writes itself, its checkpoint and the index that amcheck builds."""
+_OLDER = "Verify an older backup, take a new one, and look at who can write to the bucket."
+
+
+def check_presence(run: RestoreRun, report: LevelReport) -> None:
+    """Ask the store for every object's size before anything is fetched."""
+    for item in run.manifest.objects:
+        try:
+            found = run.objects.head(item)
+        except ObjectNotFoundError:
+            report.failed(f"{item.name} present", f"{item.key} is not in the bucket. {_OLDER}")
+            continue
+        if found.size_bytes != item.size_bytes:
+            report.failed(
+                f"{item.name} present",
+                f"{item.key} has {found.size_bytes} bytes instead of {item.size_bytes}: it was cut off or"
+                f" replaced. {_OLDER}",
+            )
+        else:
+            report.passed(f"{item.name} present", "there, with its size", {"bytes": item.size_bytes})
+
+
+def check_room(run: RestoreRun) -> None:
+    """Compare what the restore needs with what the scratch area has.
+
+    Raises:
+        ScratchFullError: it will not fit; the message has both numbers.
+    """
+    root = run.scratch.directory.parent
+    needed = run.manifest.plaintext_bytes + run.manifest.plaintext_bytes // 20 + _HEADROOM_BYTES
+    available = free_bytes(root)
+    if available < needed:
+        raise ScratchFullError(
+            f"The scratch area {root} has {_mib(available)} free; restoring {run.manifest.backup_id}"
+            f" needs {_mib(needed)}.",
+            hint="Free some room, or name a larger place with the setting `scratch_directory`.",
+        )
+
+
+def fetch_all(run: RestoreRun, presence: LevelReport, opening: LevelReport) -> None:
+    """Fetch every object once: hash it, decrypt it, decompress it, and put its content where it belongs.
+
+    Args:
+        presence: L0's report, for objects whose bytes are not the recorded ones.
+        opening: L1's report, for objects that do not open.
+    """
+    start = time.perf_counter()
+    restored = 0
+    for item in run.manifest.objects:
+        try:
+            restored += _fetch(run, item)
+        except (IntegrityError, NotFoundError) as error:
+            _explain(run, item, error, presence, opening)
+            return
+        presence.passed(f"{item.name} hash", "the bytes that the manifest names")
+        opening.passed(f"{item.name} opens", "decrypts and decompresses to its end")
+    run.fetch_and_unpack_seconds = time.perf_counter() - start
+    run.restored_bytes = restored
+
+
+def _fetch(run: RestoreRun, item: ManifestObject) -> int:
+    with run.objects.open(item) as content:
+        if item.role == "fingerprints":
+            data = bytearray()
+            for piece in content:
+                data += piece
+                if len(data) > _FINGERPRINT_LIMIT_BYTES:
+                    raise BrokenArchiveError("The fingerprints are larger than any cluster's can be.")
+            run.fingerprints = parse_fingerprints(bytes(data))
+            return len(data)
+        return unpack_tar(content, _place(run, item), run.scratch.account).file_bytes
+
+
+def _place(run: RestoreRun, item: ManifestObject) -> Path:
+    if item.role == "base":
+        return run.scratch.data_dir
+    own_directory(run.wal_dir, run.scratch.account, setting="scratch_directory")
+    return run.wal_dir
+
+
+def _explain(
+    run: RestoreRun,
+    item: ManifestObject,
+    error: IntegrityError | NotFoundError,
+    presence: LevelReport,
+    opening: LevelReport,
+) -> None:
+    """Say which of the two it is: other bytes than were stored, or the right bytes that do not open."""
+    if isinstance(error, (UnsafeArchiveError, BrokenArchiveError)):
+        opening.failed_with(f"{item.name} unpacks", error)
+        return
+    if isinstance(error, _ALTERED):
+        presence.failed_with(f"{item.name} hash", error)
+        return
+    opening.failed_with(f"{item.name} opens", error)
+    if run.objects.sealed_sha256(item) == item.sha256:
+        presence.passed(f"{item.name} hash", "the bytes that the manifest names")
+    else:
+        presence.failed(f"{item.name} hash", f"{item.key} holds other bytes than the backup wrote. {_OLDER}")
+
+
+def _mib(number: int) -> str:
+    return f"{number / (1 << 20):,.0f} MiB"

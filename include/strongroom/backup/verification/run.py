@@ -1,0 +1,81 @@
+"""The restore that a verification works on: what it has so far, handed from level to level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from strongroom.backup.fingerprints import FingerprintDocument
+from strongroom.backup.manifest import BackupManifest
+from strongroom.backup.verification.checks import VerificationChecks
+from strongroom.backup.verification.expectations import ExpectationSuite
+from strongroom.backup.verification.expectations_run import ExpectationProcess
+from strongroom.backup.verification.objects import BackupObjects
+from strongroom.backup.verification.proof import Measures, NotComparable
+from strongroom.postgres import Cluster, Scratch, databases
+from strongroom.postgres.session import connect
+
+_SYSTEM_DATABASES = frozenset({"postgres"})
+
+
+@dataclass
+class RestoreRun:
+    """One backup being restored.
+
+    Args:
+        manifest: of the backup, its signature checked.
+        objects: where the backup's objects come from.
+        checks: what the policy wants.
+        scratch: the scratch directory.
+        suite: the business checks, where the policy names some.
+        search: further places of server programs.
+    """
+
+    manifest: BackupManifest
+    objects: BackupObjects
+    checks: VerificationChecks
+    scratch: Scratch
+    suite: ExpectationSuite | None = None
+    search: Sequence[Path] = ()
+    fingerprints: FingerprintDocument | None = None
+    cluster: Cluster | None = None
+    """The restored server, once it runs."""
+    expectation_process: ExpectationProcess | None = None
+    not_comparable: list[NotComparable] = field(default_factory=list)
+    fetch_and_unpack_seconds: float | None = None
+    recovery_seconds: float | None = None
+    restored_to: datetime | None = None
+    restored_bytes: int | None = None
+
+    @property
+    def wal_dir(self) -> Path:
+        """Where the WAL after the base backup's own is unpacked."""
+        return self.scratch.directory / "wal"
+
+    @property
+    def measures(self) -> Measures:
+        """What was measured so far."""
+        return Measures(
+            self.fetch_and_unpack_seconds, self.recovery_seconds, self.restored_to, self.restored_bytes
+        )
+
+    def close(self) -> None:
+        """End the helper process, if there is one; the scratch directory's owner ends the server."""
+        if self.expectation_process is not None:
+            self.expectation_process.close()
+
+
+def target_database(run: RestoreRun, cluster: Cluster) -> str | None:
+    """The database inside the server that business checks are about; None when it cannot be told.
+
+    That is the one that the settings name; else the one of the policy's name; else the only one there is.
+    """
+    with connect(cluster.conninfo(), application_name="strongroom verify") as connection:
+        names = databases(connection)
+    for wanted in (run.checks.dbname, run.manifest.database):
+        if wanted in names:
+            return wanted
+    others = [name for name in names if name not in _SYSTEM_DATABASES]
+    return others[0] if len(others) == 1 else None

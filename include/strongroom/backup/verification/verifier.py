@@ -1,0 +1,301 @@
+"""Proving a backup: restore it into a scratch server, climb the ladder, sign and keep what was found.
+
+    attempt recorded → manifest checked → scratch directory → L0 … L5 → everything destroyed
+    → proof signed and stored → proof and result recorded in one transaction
+
+Whatever happens the scratch server and its files are gone afterwards; what a killed run left is removed by the next.
+"""
+
+from __future__ import annotations
+
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strongroom import __version__
+from strongroom.access import Actor, Permission, require
+from strongroom.audit import AuditSink, Event, EventType, PolicyReference, Target
+from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
+from strongroom.backup.verification.checks import VerificationChecks
+from strongroom.backup.verification.errors import NotThisBackupError
+from strongroom.backup.verification.expectations import load_expectations
+from strongroom.backup.verification.levels import LADDER, Level, climb
+from strongroom.backup.verification.objects import BackupObjects, VaultObjects
+from strongroom.backup.verification.proof import Measures, NotComparable, Proof, document_sha256
+from strongroom.backup.verification.recorder import Recorder
+from strongroom.backup.verification.run import RestoreRun
+from strongroom.catalog import ProofRecord, ProofRepository
+from strongroom.clock import Clock
+from strongroom.errors import AccessDeniedError, IntegrityError
+from strongroom.postgres import find_binaries, remove_stale_scratch, scratch_cluster
+from strongroom.signing import SignerKey
+from strongroom.storage import ObjectStore
+from strongroom.vault import Vault
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from strongroom.policy import Policy
+
+_SCRATCH_NAME = "verify"
+
+
+@dataclass(frozen=True)
+class VerificationParts:
+    """What a verifier works with; the composition root gives it."""
+
+    store: ObjectStore
+    vault: Vault
+    engine: Engine
+    sink: AuditSink
+    signer: SignerKey
+    """Signs proofs; manifests must be signed by the same key."""
+    clock: Clock
+    scratch_root: Path
+    expectations_directory: Path
+    postgres_directories: Sequence[Path] = ()
+
+
+class BackupVerifier(ABC):
+    """Finds out whether a backup is one."""
+
+    @abstractmethod
+    def verify(self, actor: Actor, policy: Policy, backup_id: str | None = None) -> Proof:
+        """Restore a backup and check it.
+
+        Args:
+            actor: who asks; needs `verify_backup`, and `open_object` for the backup's objects.
+            policy: of the database; its `verify` part says what is checked.
+            backup_id: the backup; the newest complete one without it.
+
+        Returns:
+            The proof, which is stored and recorded already. It may say `failed`.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            BackupMissingError: there is no such backup.
+            ScratchFullError: the scratch area has no room for it.
+            ConfigurationError: the policy, the expectations, a key or a server program is missing or wrong.
+            TransientError: the store or the control database failed; nothing was proven either way.
+        """
+
+
+class RestoreVerifier(BackupVerifier):
+    """Proves physical backups by restoring them.
+
+    Args:
+        parts: what it works with.
+        levels: the ladder.
+        objects: where objects come from, by actor; the vault without it.
+    """
+
+    def __init__(
+        self,
+        parts: VerificationParts,
+        *,
+        levels: Sequence[Level] = LADDER,
+        objects: Callable[[Actor], BackupObjects] | None = None,
+    ) -> None:
+        self._parts = parts
+        self._levels = levels
+        self._objects = objects or (lambda actor: VaultObjects(parts.store, parts.vault, actor))
+
+    def verify(self, actor: Actor, policy: Policy, backup_id: str | None = None) -> Proof:
+        checks = _checks(policy, self._parts.expectations_directory)
+        return self.verify_checks(actor, policy.database, checks, backup_id)
+
+    def verify_checks(
+        self, actor: Actor, database: str, checks: VerificationChecks, backup_id: str | None = None
+    ) -> Proof:
+        """As `verify`, with the checks given in place of a policy."""
+        objects = self._objects(actor)
+        trail = _Trail(self._parts, actor, database, checks)
+        trail.authorise()
+        backup_id = backup_id or objects.newest(database)
+        trail.attempt(backup_id)
+        try:
+            remove_stale_scratch(self._parts.scratch_root)
+            data = objects.manifest(database, backup_id)
+            proof = self._prove(objects, database, backup_id, data, checks)
+            self._keep(proof, trail)
+        except BaseException as error:
+            trail.failure(backup_id, error)
+            raise
+        return proof
+
+    def _prove(
+        self, objects: BackupObjects, database: str, backup_id: str, data: bytes, checks: VerificationChecks
+    ) -> Proof:
+        recorder = Recorder(self._parts.clock)
+        try:
+            manifest = self._manifest(data, database, backup_id)
+        except IntegrityError as error:
+            self._refuse_manifest(recorder, error)
+            return self._proof(recorder, database, backup_id, data, checks, None)
+        run = self._restore(manifest, objects, checks, recorder)
+        return self._proof(recorder, database, backup_id, data, checks, run)
+
+    def _manifest(self, data: bytes, database: str, backup_id: str) -> BackupManifest:
+        what = f"The manifest {manifest_key(database, backup_id)}"
+        manifest = read_manifest(data, self._parts.signer.verifier, what)
+        if (manifest.database, manifest.backup_id) != (database, backup_id):
+            raise NotThisBackupError(
+                f"{what} belongs to the backup {manifest.backup_id} of {manifest.database}.",
+                hint="Somebody moved it. Verify an older backup, and look at who can write to the bucket.",
+            )
+        return manifest
+
+    def _refuse_manifest(self, recorder: Recorder, error: IntegrityError) -> None:
+        """Without a manifest that can be believed nothing is fetched at all."""
+        for level in self._levels:
+            with recorder.level(level.name, level.title) as report:
+                if level.name == "L1":
+                    report.failed_with("manifest signature", error)
+                else:
+                    report.skipped("whole level", "not possible, because the manifest cannot be believed")
+
+    def _restore(
+        self,
+        manifest: BackupManifest,
+        objects: BackupObjects,
+        checks: VerificationChecks,
+        recorder: Recorder,
+    ) -> RestoreRun:
+        suite = load_expectations(checks.expectations) if checks.expectations else None
+        binaries = find_binaries(manifest.server.major, self._parts.postgres_directories)
+        root = self._parts.scratch_root
+        root.mkdir(parents=True, exist_ok=True)
+        with scratch_cluster(root, binaries, _SCRATCH_NAME) as scratch:
+            run = RestoreRun(manifest, objects, checks, scratch, suite, self._parts.postgres_directories)
+            with closing(run):
+                climb(run, recorder, self._levels)
+            return run
+
+    def _proof(
+        self,
+        recorder: Recorder,
+        database: str,
+        backup_id: str,
+        data: bytes,
+        checks: VerificationChecks,
+        run: RestoreRun | None,
+    ) -> Proof:
+        return Proof(
+            database=database,
+            backup_id=backup_id,
+            manifest_sha256=document_sha256(data),
+            policy_sha256=checks.policy_sha256,
+            levels=recorder.results(),
+            restore=run.measures if run else Measures(),
+            not_comparable=_sorted(run.not_comparable) if run else (),
+            server_version=run.scratch.binaries.version if run else "unknown",
+            software={"strongroom": __version__, "python": platform.python_version()},
+            host=platform.node(),
+            verified_at=self._parts.clock.now(),
+        )
+
+    def _keep(self, proof: Proof, trail: _Trail) -> None:
+        data = proof.signed(self._parts.signer)
+        self._parts.store.put_bytes(proof.key, data)
+        trail.result(proof, document_sha256(data))
+
+
+@dataclass(frozen=True)
+class _Trail:
+    """The events of one verification."""
+
+    parts: VerificationParts
+    actor: Actor
+    database: str
+    checks: VerificationChecks
+
+    def authorise(self) -> None:
+        try:
+            require(self.actor, Permission.VERIFY_BACKUP)
+        except AccessDeniedError as error:
+            event = Event(
+                type=EventType.ACCESS_PERMISSION_REFUSE,
+                phase="result",
+                outcome="denied",
+                actor=self.actor,
+                target=Target("database", self.database),
+                database=self.database,
+                details={"permission": str(Permission.VERIFY_BACKUP)},
+                error_class=type(error).__name__,
+            )
+            self._emit(event)
+            raise
+
+    def attempt(self, backup_id: str) -> None:
+        self._emit(self._event(backup_id))
+
+    def failure(self, backup_id: str, error: BaseException) -> None:
+        event = replace(self._event(backup_id), phase="result", outcome="failure")
+        self._emit(replace(event, error_class=type(error).__name__))
+
+    def result(self, proof: Proof, proof_sha256: str) -> None:
+        """Record the proof, that it was signed, and how the verification ended, in one transaction."""
+        levels = {level.level: str(level.status) for level in proof.levels}
+        ended = replace(
+            self._event(proof.backup_id),
+            phase="result",
+            outcome="success" if proof.proven else "failure",
+            hashes={"proof_sha256": proof_sha256, "manifest_sha256": proof.manifest_sha256},
+            details={name.lower(): status for name, status in levels.items()},
+        )
+        record = ProofRecord(
+            proof_key=proof.key,
+            database=proof.database,
+            backup_id=proof.backup_id,
+            result=proof.result,
+            verified_at=proof.verified_at,
+            rto_seconds=proof.rto_seconds,
+            rpo_seconds=proof.rpo_seconds,
+            levels=levels,
+        )
+        signed = replace(
+            ended,
+            type=EventType.VERIFICATION_PROOF_SIGN,
+            outcome="success",
+            target=Target("proof", proof.key),
+        )
+        with self.parts.engine.begin() as connection:
+            ProofRepository().add(connection, record)
+            self.parts.sink.emit(connection, signed)
+            self.parts.sink.emit(connection, ended)
+
+    def _event(self, backup_id: str) -> Event:
+        policy = self.checks.policy_sha256
+        return Event(
+            type=EventType.VERIFICATION_RUN_EXECUTE,
+            phase="attempt",
+            actor=self.actor,
+            target=Target("backup", manifest_key(self.database, backup_id)),
+            database=self.database,
+            policy=PolicyReference(policy) if policy else None,
+            correlation_id=backup_id,
+        )
+
+    def _emit(self, event: Event) -> None:
+        with self.parts.engine.begin() as connection:
+            self.parts.sink.emit(connection, event)
+
+
+def _checks(policy: Policy, directory: Path) -> VerificationChecks:
+    wanted = policy.verify
+    fingerprints = wanted.fingerprint
+    return VerificationChecks(
+        expectations=directory / wanted.expectations if wanted.expectations else None,
+        amcheck=wanted.amcheck,
+        fingerprints=fingerprints if isinstance(fingerprints, str) else tuple(fingerprints),
+        smoke_sql=tuple(wanted.smoke_sql),
+        policy_sha256=policy.sha256,
+    )
+
+
+def _sorted(tables: Sequence[NotComparable]) -> tuple[NotComparable, ...]:
+    return tuple(sorted(tables, key=lambda table: (table.database, table.schema, table.table)))
