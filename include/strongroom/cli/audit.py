@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from strongroom.access import Permission, require
 from strongroom.cli.context import JsonOption, actor, services
 from strongroom.cli.output import out, print_facts, print_json
 
@@ -70,4 +71,13 @@ def seal(as_json: JsonOption = False) -> None:
     """Move recorded events into the log and publish it, as tasks do when they end."""
     report = services().seal_audit_log(actor())
     facts = {"sealed": report.sealed, "entries": report.size}
+    print_json(facts) if as_json else print_facts(facts)
+
+
+@app.command("recover")
+def recover(as_json: JsonOption = False) -> None:
+    """Take published events back that a restored, older control database has lost."""
+    require(actor(), Permission.SEAL_AUDIT_LOG)
+    report = services().audit_log.recover()
+    facts = {"recovered": report.recovered, "entries": report.size}
     print_json(facts) if as_json else print_facts(facts)

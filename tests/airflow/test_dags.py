@@ -1,0 +1,90 @@
+"""The pipelines: each file loads, says what it does, and stays the same from parse to parse."""
+
+import json
+
+import pytest
+
+LOAD = """
+import json
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(dag_folder={folder!r})
+print("RESULT" + json.dumps({{
+    "errors": bag.import_errors,
+    "dags": {{dag_id: {{
+        "documented": bool((dag.doc_md or "").strip()),
+        "tasks": {{task.task_id: [task.retries, task.task_type] for task in dag.tasks}},
+        "catchup": dag.catchup, "max_active_runs": dag.max_active_runs,
+    }} for dag_id, dag in bag.dags.items()}},
+}}))
+"""
+
+
+@pytest.fixture
+def load(run_python, repository_dags):
+    def load(**variables):
+        printed = run_python(LOAD.format(folder=repository_dags), **variables)
+        return json.loads(printed.split("RESULT", 1)[1])
+
+    return load
+
+
+@pytest.fixture
+def repository_dags():
+    from tests.support import REPOSITORY
+
+    return str(REPOSITORY / "dags")
+
+
+def test_every_pipeline_loads_and_is_documented(load):
+    found = load()
+    assert found["errors"] == {}
+    assert {"nightly_backup.shop", "restore_verification.shop", "audit_seal"} <= found["dags"].keys()
+    assert all(dag["documented"] for dag in found["dags"].values())
+
+
+def test_no_pipeline_catches_up_or_runs_twice_at_once(load):
+    for dag in load()["dags"].values():
+        assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+
+
+def test_the_log_is_sealed_at_the_end_of_each_pipeline(load):
+    for dag in load()["dags"].values():
+        assert "seal_audit_log" in dag["tasks"]
+
+
+def test_a_broken_policy_is_an_import_error_and_stops_only_its_own_database(load, tmp_path):
+    from tests.support import REPOSITORY
+
+    shop = (REPOSITORY / "include" / "policy" / "shop.yaml").read_text()
+    (tmp_path / "shop.yaml").write_text(shop)
+    (tmp_path / "broken.yaml").write_text("database: broken\nbakcup: {}\n")
+    found = load(STRONGROOM_POLICY_DIRECTORY=str(tmp_path))
+    (message,) = found["errors"].values()
+    assert "broken.yaml" in message
+    assert "bakcup" in message
+    assert "nightly_backup.shop" in found["dags"]
+
+
+def test_two_parses_give_the_same_pipelines(run_python, repository_dags):
+    code = f"""
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+bag = DagBag(dag_folder=sys.argv[1] if len(sys.argv) > 1 else {repository_dags!r})
+print("RESULT" + json.dumps({{dag_id: DagSerialization.to_dict(dag) for dag_id, dag in bag.dags.items()}},
+    sort_keys=True, default=str))
+"""
+    first, second = (run_python(code).split("RESULT", 1)[1] for _ in range(2))
+    assert first == second
+
+
+def test_parsing_imports_nothing_heavy(run_python, repository_dags):
+    code = f"""
+import sys
+import airflow.dag_processing.dagbag
+before = set(sys.modules)
+airflow.dag_processing.dagbag.DagBag(dag_folder={repository_dags!r})
+heavy = ["boto3", "pandas", "great_expectations", "strongroom.backup", "strongroom.storage.s3"]
+print("RESULT", [name for name in heavy if name in sys.modules and name not in before])
+"""
+    assert run_python(code).split("RESULT ", 1)[1].strip() == "[]"

@@ -1,0 +1,150 @@
+"""The vault with a real control database: sealed in, authorised out, and recorded each time."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from strongroom.access import Actor, ActorKind, Role
+from strongroom.audit import QueueSink
+from strongroom.clock import SystemClock
+from strongroom.errors import AccessDeniedError
+from strongroom.sealing import ContextMismatchError, KeyRing, LocalKeyProvider
+from strongroom.signing import SignerKey
+from strongroom.storage import ObjectExistsError
+from strongroom.vault import (
+    NoPrivateKeyError,
+    ObjectKeyError,
+    ObjectReplacedError,
+    SealedVault,
+    UnknownObjectError,
+    VaultParts,
+)
+
+OPERATOR = Actor("ada", ActorKind.COMMAND, frozenset({Role.OPERATOR}))
+APPLICATION = Actor("shop", ActorKind.TASK, frozenset({Role.APPLICATION}))
+KEY = "files/letter.txt.zst.age"
+
+
+@pytest.fixture
+def parts(control_database, local_store, tmp_path):
+    signer, clock = SignerKey.generate("strongroom.test"), SystemClock()
+    provider = LocalKeyProvider.generate(tmp_path / "local.key")
+    keyring = KeyRing(local_store, signer.verifier, clock)
+    keyring.create_epoch(purpose="backup", provider=provider, signer=signer)
+    return VaultParts(local_store, keyring, provider, control_database, QueueSink(clock), clock)
+
+
+@pytest.fixture
+def vault(parts):
+    return SealedVault(parts)
+
+
+def store(vault, key=KEY, content=b"content", **options):
+    return vault.store(OPERATOR, key, [content], kind="file", recipients=["epoch"], **options)
+
+
+def read(vault, key=KEY, **options):
+    with vault.fetch(OPERATOR, key, **options) as opened:
+        return b"".join(bytes(part) for part in opened)
+
+
+def events(parts):
+    with parts.engine.connect() as connection:
+        rows = connection.execute(text("SELECT entry FROM audit_queue ORDER BY id")).scalars()
+        return [json.loads(bytes(row)) for row in rows]
+
+
+def test_what_goes_in_comes_out(vault):
+    content = b"a line that repeats\n" * 100_000
+    stored = store(vault, content=content)
+    assert read(vault) == content
+    assert (stored.plaintext_bytes, stored.size_bytes < 100_000) == (len(content), True)
+
+
+def test_nothing_of_the_content_stands_in_the_bucket(vault, parts):
+    store(vault, content=b"meridian secret", key="files/a.age", compress=False)
+    assert b"meridian" not in parts.store.get_bytes("files/a.age")
+    assert parts.store.get_bytes("files/a.age").startswith(b"age-encryption.org/v1\n")
+
+
+def test_each_way_is_recorded_before_and_after(vault, parts):
+    store(vault)
+    read(vault)
+    trail = [(event["type"], event["data"]["phase"], event["data"].get("outcome")) for event in events(parts)]
+    assert trail == [
+        ("vault:object:store", "attempt", None),
+        ("vault:object:store", "result", "success"),
+        ("vault:object:open", "attempt", None),
+        ("vault:object:open", "result", "success"),
+    ]
+
+
+def test_an_object_that_was_not_read_to_its_end_is_recorded_as_partial(vault, parts):
+    store(vault)
+    with vault.fetch(OPERATOR, KEY):
+        pass
+    assert events(parts)[-1]["data"]["outcome"] == "partial"
+
+
+def test_a_refusal_is_recorded_and_opens_nothing(vault, parts):
+    store(vault)
+    with pytest.raises(AccessDeniedError, match="shop may not open object"), vault.fetch(APPLICATION, KEY):
+        pass
+    refusal = events(parts)[-1]
+    assert (refusal["type"], refusal["data"]["outcome"]) == ("access:permission:refuse", "denied")
+
+
+def test_an_object_is_never_overwritten(vault):
+    store(vault, content=b"first")
+    with pytest.raises(ObjectExistsError):
+        store(vault, content=b"second")
+    assert read(vault) == b"first"
+
+
+def test_a_failing_source_leaves_nothing(vault, parts):
+    def broken():
+        yield b"some"
+        raise RuntimeError("the source failed")
+
+    with pytest.raises(RuntimeError, match="the source failed"):
+        vault.store(OPERATOR, KEY, broken(), kind="file", recipients=["epoch"])
+    assert list(parts.store.list("files/")) == []
+    assert events(parts)[-1]["data"]["outcome"] == "failure"
+
+
+def test_an_object_moved_to_another_key_does_not_open(vault, parts):
+    store(vault)
+    parts.store.put_bytes("files/moved.txt.zst.age", parts.store.get_bytes(KEY))
+    with pytest.raises(ContextMismatchError):
+        read(vault, "files/moved.txt.zst.age", kind="file")
+
+
+def test_an_object_replaced_by_another_seal_of_it_is_noticed(vault, parts):
+    stored = store(vault, content=b"first")
+    parts.store.delete_version(KEY, stored.version_id)
+    store(vault, content=b"second one")
+    with pytest.raises(ObjectReplacedError):
+        read(vault, expect=stored)
+
+
+def test_an_object_that_is_not_there_is_named(vault):
+    with pytest.raises(UnknownObjectError, match=r"files/none\.age"):
+        read(vault, "files/none.age")
+
+
+def test_a_host_without_a_key_writes_and_cannot_read(parts):
+    from dataclasses import replace
+
+    writer = SealedVault(replace(parts, provider=None))
+    store(writer)
+    with pytest.raises(NoPrivateKeyError, match="public keys only"):
+        read(writer)
+
+
+@pytest.mark.parametrize(
+    ("key", "options"), [("files/a.age", {}), ("files/a.zst.age", {"compress": False}), ("plain.txt", {})]
+)
+def test_a_key_tells_how_it_is_opened(vault, key, options):
+    with pytest.raises(ObjectKeyError, match="must end in"):
+        store(vault, key, **options)
