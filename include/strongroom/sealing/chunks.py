@@ -10,6 +10,7 @@ Plaintext byte i lies in chunk i >> 16, which starts at 16 + (i >> 16) * 65552 o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -30,6 +31,9 @@ TAG_BYTES = 16
 SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
 BATCH_CHUNKS = 16
 """Chunks handled together: one mebibyte of plaintext, so that the work around a chunk costs little."""
+
+_SHARED_CHUNKS = 8
+"""From how many chunks on it is worth waking a second thread."""
 
 _COPY_HINT = "Take the object from another version or copy."
 _SEARCHED_COUNTERS = 4096
@@ -66,8 +70,11 @@ class PayloadSealer:
     that the next step uses again.
     """
 
-    def __init__(self, payload_key: bytes, batch_chunks: int = BATCH_CHUNKS) -> None:
+    def __init__(
+        self, payload_key: bytes, *, batch_chunks: int = BATCH_CHUNKS, helper: Executor | None = None
+    ) -> None:
         self._cipher = ChunkCipher(payload_key)
+        self._helper = helper
         self._index = 0
         self._held = bytearray(CHUNK_BYTES)
         self._held_bytes = 0
@@ -84,16 +91,18 @@ class PayloadSealer:
         """Take a piece; yields full batches of sealed chunks."""
         view = memoryview(plaintext).cast("B")
         position = self._top_up(view)
-        while position < len(view):
-            if self._held_bytes:
-                yield from self._seal(memoryview(self._held), last=False)
-                self._held_bytes = 0
-            while len(view) - position > CHUNK_BYTES:
-                yield from self._seal(view[position : position + CHUNK_BYTES], last=False)
-                position += CHUNK_BYTES
+        if position < len(view) and self._held_bytes:
+            yield from self._seal(memoryview(self._held), last=False)
+            self._held_bytes = 0
+        while len(view) - position > CHUNK_BYTES:
+            out = self._output()
+            room = (len(out) - self._out_bytes) // SEALED_CHUNK_BYTES
+            count = min(room, (len(view) - position - 1) // CHUNK_BYTES)
+            yield from self._seal_run(view[position : position + count * CHUNK_BYTES], count, out)
+            position += count * CHUNK_BYTES
+        if position < len(view):
             self._held_bytes = len(view) - position
             self._held[: self._held_bytes] = view[position:]
-            position = len(view)
 
     def finish(self) -> Iterator[memoryview]:
         """Seal the last chunk; yields what is left."""
@@ -110,14 +119,39 @@ class PayloadSealer:
         return taken
 
     def _seal(self, plaintext: memoryview, *, last: bool) -> Iterator[memoryview]:
+        out = self._output()
+        end = self._out_bytes + len(plaintext) + TAG_BYTES
+        self._cipher.encrypt(self._index, last, plaintext, out[self._out_bytes : end])
+        yield from self._advance(1, end, out)
+
+    def _seal_run(self, plaintext: memoryview, count: int, out: memoryview) -> Iterator[memoryview]:
+        """Seal whole chunks that others follow, half of them on the helper's core if there are many."""
+        sealed = out[self._out_bytes :]
+        mine = count if self._helper is None or count < _SHARED_CHUNKS else (count + 1) // 2
+        if self._helper is not None and mine < count:
+            rest = self._helper.submit(self._encrypt_chunks, plaintext, sealed, range(mine, count))
+            self._encrypt_chunks(plaintext, sealed, range(mine))
+            rest.result()
+        else:
+            self._encrypt_chunks(plaintext, sealed, range(count))
+        yield from self._advance(count, self._out_bytes + count * SEALED_CHUNK_BYTES, out)
+
+    def _encrypt_chunks(self, plaintext: memoryview, sealed: memoryview, numbers: range) -> None:
+        for number in numbers:
+            chunk = plaintext[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
+            place = sealed[number * SEALED_CHUNK_BYTES : (number + 1) * SEALED_CHUNK_BYTES]
+            self._cipher.encrypt(self._index + number, False, chunk, place)
+
+    def _output(self) -> memoryview:
         if self._out is None:
             self._out = self._next_output()
-        end = self._out_bytes + len(plaintext) + TAG_BYTES
-        self._cipher.encrypt(self._index, last, plaintext, self._out[self._out_bytes : end])
-        self._index += 1
-        self._out_bytes = end
-        if len(self._out) - end < SEALED_CHUNK_BYTES:
-            yield self._flush(self._out)
+        return self._out
+
+    def _advance(self, chunks: int, out_bytes: int, out: memoryview) -> Iterator[memoryview]:
+        self._index += chunks
+        self._out_bytes = out_bytes
+        if len(out) - out_bytes < SEALED_CHUNK_BYTES:
+            yield self._flush(out)
 
     def _flush(self, out: memoryview) -> memoryview:
         used, self._out_bytes, self._out = self._out_bytes, 0, None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from strongroom.errors import InputError
-from strongroom.sealing.chunks import BATCH_CHUNKS, SEALED_CHUNK_BYTES, Buffer
+from strongroom.sealing.chunks import BATCH_CHUNKS, SEALED_CHUNK_BYTES, Buffer, PayloadSealer
 from strongroom.sealing.context import Context, UncheckedContext
 from strongroom.sealing.errors import DecompressionError
 from strongroom.sealing.flow import Channel, Flow, Stopped
@@ -70,7 +70,8 @@ class SealingPipeline:
         compression_threads: int = 2,
     ) -> None:
         self._source = source
-        self._prefix, self._sealer = start_sealing(recipients, context)
+        self._prefix, payload_key = start_sealing(recipients, context)
+        self._sealer = PayloadSealer(payload_key)
         self._level = compression_level
         self._threads = compression_threads
         self._hash = hashlib.sha256()

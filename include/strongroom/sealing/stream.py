@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +42,7 @@ from strongroom.sealing.header import (
 from strongroom.sealing.recipients import Identity, Recipient
 
 _HEADER_READ_BYTES = 16 * 1024
+_SEAL_BATCH_CHUNKS = 64
 
 
 class Readable(Protocol):
@@ -66,15 +68,18 @@ def seal(
     Raises:
         InputError: no recipient, or recipients that must not stand together.
     """
-    header, sealer = start_sealing(recipients, context)
-    yield header
-    for piece in source:
-        yield from sealer.update(piece)
-    yield from sealer.finish()
+    prefix, payload_key = start_sealing(recipients, context)
+    # The helper's thread starts with the first large piece; a small secret is sealed without one.
+    with ThreadPoolExecutor(1, "strongroom-seal") as helper:
+        sealer = PayloadSealer(payload_key, batch_chunks=_SEAL_BATCH_CHUNKS, helper=helper)
+        yield prefix
+        for piece in source:
+            yield from sealer.update(piece)
+        yield from sealer.finish()
 
 
-def start_sealing(recipients: Sequence[Recipient], context: Context | None) -> tuple[bytes, PayloadSealer]:
-    """The first bytes of a new file, up to its chunks, and what makes those.
+def start_sealing(recipients: Sequence[Recipient], context: Context | None) -> tuple[bytes, bytes]:
+    """The first bytes of a new file, up to its chunks, and the key of those.
 
     Raises:
         InputError: no recipient, or recipients that must not stand together.
@@ -84,7 +89,7 @@ def start_sealing(recipients: Sequence[Recipient], context: Context | None) -> t
     if context is not None:
         stanzas.append(context_stanza(context))
     prefix = make_header(stanzas, file_key).encode() + nonce
-    return prefix, PayloadSealer(derive(file_key, nonce, b"payload"))
+    return prefix, derive(file_key, nonce, b"payload")
 
 
 def unseal(
