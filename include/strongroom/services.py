@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from strongroom.audit import AuditLog, AuditSink, SealReport
+    from strongroom.backup import BackupService
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
@@ -60,11 +61,13 @@ class Services:
     @cached_property
     def store(self) -> ObjectStore:
         """The bucket or directory that holds everything."""
-        from strongroom.storage import LocalObjectStore, S3ObjectStore, s3_client
-
         where = self.settings.store
         if isinstance(where, LocalStoreSettings):
+            from strongroom.storage import LocalObjectStore
+
             return LocalObjectStore(where.directory)
+        from strongroom.storage import S3ObjectStore, s3_client
+
         client = self._s3_client or s3_client(
             endpoint_url=where.endpoint_url,
             region=where.region,
@@ -168,6 +171,23 @@ class Services:
 
         parts = VaultParts(self.store, self.keyring, self.provider, self.engine, self.sink, self.clock)
         return SealedVault(parts)
+
+    @cached_property
+    def backups(self) -> BackupService:
+        """Takes backups."""
+        from strongroom.backup import BackupParts, BackupService
+
+        return BackupService(
+            BackupParts(
+                store=self.store,
+                vault=self.vault,
+                engine=self.engine,
+                sink=self.sink,
+                signer=self.signer,
+                clock=self.clock,
+                postgres_directories=self.settings.postgres_directories,
+            )
+        )
 
     @cached_property
     def verifier(self) -> BackupVerifier:

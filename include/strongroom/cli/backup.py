@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from strongroom.cli.context import DatabaseArgument, JsonOption, actor, services
+from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
 from strongroom.cli.output import human_bytes, out, print_facts, print_json, print_table
 
 app = typer.Typer(help="Take backups and look at them.", no_args_is_help=True)
@@ -17,10 +17,8 @@ app = typer.Typer(help="Take backups and look at them.", no_args_is_help=True)
 def run(database: DatabaseArgument, as_json: JsonOption = False) -> None:
     """Take a backup of a database now, sealed, into the bucket."""
     service = services()
-    try:
+    with recorded(service):
         summary = service.backups.run(actor(), service.policy(database), service.conninfo(database))
-    finally:
-        service.seal_audit_log(actor())
     if as_json:
         print_json(asdict(summary))
         return

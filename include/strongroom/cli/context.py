@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from strongroom.access import Actor, ActorKind, Role
+from strongroom.errors import StrongroomError
 from strongroom.services import Services
 from strongroom.settings import load_settings
 
@@ -32,3 +35,15 @@ def services() -> Services:
 def actor() -> Actor:
     """The person at this terminal. Whoever can read the settings and keys of this host operates it."""
     return Actor(getpass.getuser(), ActorKind.COMMAND, frozenset({Role.OPERATOR}))
+
+
+@contextmanager
+def recorded(service: Services) -> Iterator[None]:
+    """Publish what the block recorded, also when it fails: then the block's own error is the one that is told."""
+    try:
+        yield
+    except BaseException:
+        with suppress(StrongroomError):
+            service.seal_audit_log(actor())
+        raise
+    service.seal_audit_log(actor())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from strongroom.cli.context import JsonOption, actor, services
+from strongroom.cli.context import JsonOption, actor, recorded, services
 from strongroom.cli.output import out, print_facts, print_json, print_table
 from strongroom.sealing import Epoch
 
@@ -37,8 +37,8 @@ def init(
         raise InputError("Give either --escrow or --new-escrow, not both.")
     recipient = write_escrow_identity(new_escrow) if new_escrow else escrow
     service = services()
-    made = initialise_keys(service, actor(), name=name, escrow=recipient, lifetime=timedelta(days=days))
-    service.seal_audit_log(actor())
+    with recorded(service):
+        made = initialise_keys(service, actor(), name=name, escrow=recipient, lifetime=timedelta(days=days))
     facts = {
         "signing key": made.signing_key or "there already",
         "key file": made.key_file or "there already",

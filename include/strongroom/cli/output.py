@@ -11,7 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
+_WIDTH_WITHOUT_A_TERMINAL = 160
+
+out = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_A_TERMINAL
+)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Row = Mapping[str, Any]

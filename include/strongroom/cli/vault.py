@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from strongroom.cli.context import actor, services
+from strongroom.cli.context import actor, recorded, services
 from strongroom.cli.output import err, human_bytes
 from strongroom.errors import InputError
 from strongroom.files import new_private_file
@@ -30,11 +30,8 @@ def open_object(
         raise InputError(
             "The content is binary and would go to your terminal.", hint="Use --output FILE, or a pipe."
         )
-    try:
-        with service.vault.fetch(actor(), key, kind=kind) as opened:
-            written = _write(opened, output)
-    finally:
-        service.seal_audit_log(actor())
+    with recorded(service), service.vault.fetch(actor(), key, kind=kind) as opened:
+        written = _write(opened, output)
     err.print(f"Opened {key}: {human_bytes(written)}", markup=False)
 
 

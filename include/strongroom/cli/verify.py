@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from strongroom.backup.verification import NotProvenError, Proof, read_proof
-from strongroom.cli.context import DatabaseArgument, JsonOption, actor, services
+from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
 from strongroom.cli.output import out, print_json
 
 app = typer.Typer(help="Restore backups into a scratch server and prove them.", no_args_is_help=True)
@@ -19,10 +19,8 @@ BackupOption = Annotated[str | None, typer.Option("--backup", help="The backup's
 def run(database: DatabaseArgument, backup: BackupOption = None, as_json: JsonOption = False) -> None:
     """Restore a backup into a scratch server and prove it, level by level."""
     service = services()
-    try:
+    with recorded(service):
         proof = service.verifier.verify(actor(), service.policy(database), backup)
-    finally:
-        service.seal_audit_log(actor())
     _print_proof(proof, as_json)
     if not proof.proven:
         raise NotProvenError.of(proof)
