@@ -13,7 +13,7 @@ S3, S3_GRPC = "s3", "s3_grpc"
 FILER, FILER_GRPC = "filer", "filer_grpc"
 MASTER, MASTER_GRPC = "master", "master_grpc"
 VOLUME, VOLUME_GRPC = "volume", "volume_grpc"
-UI, WORKER_LOGS, TRIGGERER_LOGS, SCHEDULER_HEALTH = "ui", "worker_logs", "triggerer_logs", "scheduler_health"
+UI, SCHEDULER_HEALTH = "ui", "scheduler_health"
 
 _WISHES: Mapping[str, int] = {UI: 8080}
 

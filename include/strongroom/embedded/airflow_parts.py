@@ -28,6 +28,9 @@ COMPONENTS: Mapping[str, str] = {
 }
 """Airflow's processes, and the name that the health check has for each."""
 
+_OPTIONS = dict.fromkeys(("scheduler", "triggerer"), ("--skip-serve-logs",))
+"""Their log servers would listen on every network; on one machine the API server reads the files."""
+
 
 def airflow_environment(
     folder: StateFolder, credentials: Credentials, ports: Mapping[str, int], connections: Mapping[str, object]
@@ -96,8 +99,6 @@ def _configuration(folder: StateFolder, credentials: Credentials, ports: Mapping
         "dag_processor": {"refresh_interval": 30, "parsing_processes": 1},
         "logging": {
             "base_log_folder": folder.logs / "airflow",
-            "worker_log_server_port": ports[at.WORKER_LOGS],
-            "trigger_log_server_port": ports[at.TRIGGERER_LOGS],
             "colored_console_log": False,
         },
         "usage_data_collection": {"enabled": False},
@@ -131,21 +132,16 @@ def airflow_parts(
     """Airflow's processes in the order in which they start."""
     listens = {
         "api-server": {at.UI: ports[at.UI]},
-        "scheduler": {
-            at.SCHEDULER_HEALTH: ports[at.SCHEDULER_HEALTH],
-            at.WORKER_LOGS: ports[at.WORKER_LOGS],
-        },
-        "dag-processor": {},
-        "triggerer": {at.TRIGGERER_LOGS: ports[at.TRIGGERER_LOGS]},
+        "scheduler": {at.SCHEDULER_HEALTH: ports[at.SCHEDULER_HEALTH]},
     }
     return [
         ProcessPart(
             name=name,
             title=f"Airflow's {name}",
             folder=folder,
-            command=airflow_command(name),
+            command=airflow_command(name, *_OPTIONS.get(name, ())),
             environment=environment,
-            ports=listens[name],
+            ports=listens.get(name, {}),
             ready=lambda component=component: api.healthy(component),  # type: ignore[misc]
             expected_seconds=20.0,
         )

@@ -99,6 +99,8 @@ def _arguments(folder: StateFolder, identities: Path, ports: Mapping[str, int]) 
         "-volume.max=100",
         "-master.volumeSizeLimitMB=1024",
         "-master.telemetry=false",
+        "-master.electionTimeout=1s",  # there is no other master to wait for
+        "-volume.preStopSeconds=1",
     ]
 
 

@@ -34,7 +34,7 @@ class Credentials:
     airflow_admin: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     airflow_viewer: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     airflow_fernet_key: str = field(default_factory=_fernet_key)
-    airflow_jwt_secret: str = field(default_factory=_password)
+    airflow_jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(64))
     airflow_session_secret: str = field(default_factory=_password)
 
     def __repr__(self) -> str:

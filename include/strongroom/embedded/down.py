@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
+from strongroom.embedded.airflow_parts import COMPONENTS
 from strongroom.embedded.folder import StateFolder
-from strongroom.embedded.parts import stop_part
+from strongroom.embedded.parts import stop_parts
 from strongroom.embedded.sessions import end, marked_processes
 from strongroom.embedded.state import State
 from strongroom.postgres import remove_stale_scratch
 
 
 def down(folder: StateFolder) -> list[str]:
-    """Stop every part, the last started first, and wait for their ends.
+    """Stop every part, Airflow first, and wait for their ends.
 
     Returns:
         The names of the parts that were running.
@@ -23,7 +26,8 @@ def down(folder: StateFolder) -> list[str]:
         return []
     with folder.locked():
         state = State.load(folder.state)
-        stopped = [name for name in reversed(list(state.parts)) if stop_part(name, state, folder)]
+        stopped = stop_parts(list(COMPONENTS), state, folder)  # before the stores that tasks write to
+        stopped += stop_parts(list(reversed(state.parts)), state, folder)
         sweep(folder, state)
         remove_stale_scratch(folder.scratch)
     return stopped
@@ -37,8 +41,6 @@ def sweep(folder: StateFolder, state: State) -> None:
 
 
 def _session(pid: int) -> int:
-    import os
-
     try:
         return os.getsid(pid)
     except ProcessLookupError:

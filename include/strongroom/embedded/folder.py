@@ -5,6 +5,7 @@
         state.json           the parts that run: process, ports, log; what was done once  0600
         credentials.json     generated passwords and keys                                 0600
         lock                 held while parts are started or stopped
+        escrow.key           opens every backup; to be moved off this machine             0600
         keys/                the signing key and the key that opens backups here          0700
         postgres/control/    control database and Airflow's metadata
         postgres/shop/       the protected sample database
@@ -23,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -86,6 +88,15 @@ class StateFolder:
     def log(self, name: str) -> Path:
         """One part's log."""
         return self.logs / f"{name}.log"
+
+    def escrow_keys(self) -> list[Path]:
+        """Escrow keys that still lie here, though they should be kept elsewhere."""
+        return sorted(self.path.glob("escrow*.key"))
+
+    def unused_escrow_key(self) -> Path:
+        """A new file's name for an escrow key; one that a broken start left is never overwritten."""
+        names = itertools.chain(["escrow.key"], (f"escrow-{number}.key" for number in itertools.count(2)))
+        return next(path for name in names if not (path := self.path / name).exists())
 
     def exists(self) -> bool:
         """Whether anything was ever started from here."""

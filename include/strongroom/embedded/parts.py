@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -15,6 +16,9 @@ from strongroom.embedded.sessions import end, session_members, spawn
 from strongroom.embedded.state import PartRecord, State, boot_id
 from strongroom.embedded.tail import last_lines
 from strongroom.postgres.processes import ProcessIdentity, postmaster
+
+_PATIENCE_SECONDS = 8.0
+"""How long a part has to end by itself; all of them keep what matters in databases and finished files."""
 
 
 class Part(ABC):
@@ -116,6 +120,22 @@ def note_postgres(name: str, data_dir: Path, state: State, *, port: int, log_pat
     state.remember(_record(name, server, {"postgresql": port}, log_path))
 
 
+def stop_parts(names: Sequence[str], state: State, folder: StateFolder) -> list[str]:
+    """Stop noted parts together: all are asked to end before any is waited for.
+
+    Returns:
+        Those that were running.
+
+    Raises:
+        EmbeddedError: a process does not end.
+    """
+    records = [state.parts[name] for name in names if name in state.parts]
+    for record in records:
+        if record.alive() and "postgresql" not in record.ports:
+            os.kill(record.pid, signal.SIGTERM)
+    return [record.name for record in records if stop_part(record.name, state, folder)]
+
+
 def stop_part(name: str, state: State, folder: StateFolder) -> bool:
     """Stop a noted part and everything it started; harmless when it does not run.
 
@@ -135,7 +155,7 @@ def stop_part(name: str, state: State, folder: StateFolder) -> bool:
         else:
             members = session_members(record.identity, folder.path)
             leader = [member for member in members if member == record.identity]
-            end(leader, patience_seconds=20)
+            end(leader, patience_seconds=_PATIENCE_SECONDS)
             end(session_members(record.identity, folder.path), patience_seconds=5)
             stopped = bool(members)
     state.forget(name)

@@ -36,9 +36,9 @@ _PORT_OWNERS = {
     "shop": (at.SHOP,),
     "seaweedfs": PURPOSES,
     "api-server": (at.UI,),
-    "scheduler": (at.SCHEDULER_HEALTH, at.WORKER_LOGS),
+    "scheduler": (at.SCHEDULER_HEALTH,),
     "dag-processor": (),
-    "triggerer": (at.TRIGGERER_LOGS,),
+    "triggerer": (),
 }
 _SAMPLE, _KEYS, _METADATA = "sample", "keys", "airflow_metadata"
 
@@ -108,7 +108,7 @@ def _start(part: Part, state: State, progress: Progress) -> None:
 def _prepare(installation: Installation, state: State, progress: Progress, options: UpOptions) -> None:
     """What is done once: keys, sample, Airflow's tables."""
     once = _Once(installation, state, progress)
-    once.do(_KEYS, True, "Making keys", 3, lambda: once.strongroom("keys", "init"))
+    once.do(_KEYS, True, "Making keys", 3, once.keys)
     sample = state.done.get(_SAMPLE) or {
         "customers": options.customers,
         "reference": datetime.now(UTC).date().isoformat(),
@@ -139,8 +139,10 @@ class _Once:
         self.state.done[name] = value
         self.state.save()
 
-    def strongroom(self, *arguments: str) -> None:
-        self._run(f"strongroom {' '.join(arguments)}", self.installation.command(*arguments))
+    def keys(self) -> None:
+        escrow = self.installation.folder.unused_escrow_key()
+        arguments = ("keys", "init", "--new-escrow", str(escrow))
+        self._run("strongroom keys init", self.installation.command(*arguments))
 
     def sample(self, sample: dict[str, object]) -> None:
         conninfo = self.installation.shop.cluster().conninfo("shop")
