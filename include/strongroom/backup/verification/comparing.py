@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from strongroom.backup.fingerprints import FingerprintDocument
+from collections.abc import Sequence
+
+from strongroom.backup.fingerprints import FingerprintDocument, TableFingerprint
 from strongroom.backup.verification.comparison import (
     Comparison,
     compare,
@@ -43,19 +45,33 @@ def _compare_all(restore: RestoreRun, source: FingerprintDocument, cluster: Clus
     for database in _missing_databases(source, cluster):
         comparison.differences.append(f"the database {database} is missing")
     for database, content in source.databases.items():
-        conninfo = cluster.conninfo(database)
-        if f"the database {database} is missing" in comparison.differences:
-            continue
-        chosen = wanted_tables(content.tables, restore.checks.fingerprints)
-        complete = restore.checks.fingerprints == "all"
-        names = {(table.schema, table.name) for table in chosen}
-        with connect(conninfo, application_name="strongroom verify") as connection:
-            present = [
-                table for table in tables(connection) if complete or (table.schema, table.name) in names
-            ]
-        restored = table_fingerprints(conninfo, present, source.seed)
-        compare(comparison, database, chosen, restored, complete=complete)
+        if f"the database {database} is missing" not in comparison.differences:
+            _compare_database(restore, source.seed, database, content.tables, cluster, comparison)
     return comparison
+
+
+def _compare_database(
+    restore: RestoreRun,
+    seed: int,
+    database: str,
+    source: Sequence[TableFingerprint],
+    cluster: Cluster,
+    comparison: Comparison,
+) -> None:
+    conninfo = cluster.conninfo(database)
+    chosen = wanted_tables(source, restore.checks.fingerprints)
+    with connect(conninfo, application_name="strongroom verify") as connection:
+        present = tables(connection)
+    comparable = {(table.schema, table.name) for table in chosen if table.comparable}
+    hashed = [table for table in present if (table.schema, table.name) in comparable]
+    compare(comparison, database, chosen, table_fingerprints(conninfo, hashed, seed))
+    if restore.checks.fingerprints == "all":
+        known = {(table.schema, table.name) for table in source}
+        comparison.differences += [
+            f"{database}.{table.schema}.{table.name} was not there"
+            for table in present
+            if (table.schema, table.name) not in known
+        ]
 
 
 def _missing_databases(source: FingerprintDocument, cluster: Cluster) -> list[str]:
