@@ -1,5 +1,6 @@
 """Object stores: S3 and a local directory behind one interface."""
 
+from strongroom.storage.clients import s3_client
 from strongroom.storage.errors import (
     BucketNotFoundError,
     ChecksumMismatchError,
@@ -22,6 +23,8 @@ from strongroom.storage.interface import (
     StoreCapabilities,
 )
 from strongroom.storage.local import LocalObjectStore
+from strongroom.storage.retrying import RetryPolicy
+from strongroom.storage.s3 import S3ObjectStore
 
 __all__ = [
     "BucketNotFoundError",
@@ -37,9 +40,12 @@ __all__ = [
     "ObjectStore",
     "PreconditionFailedError",
     "Retention",
+    "RetryPolicy",
+    "S3ObjectStore",
     "StoreCapabilities",
     "StoreDeniedError",
     "StoreError",
     "StoreUnavailableError",
     "UnsupportedError",
+    "s3_client",
 ]
