@@ -130,10 +130,12 @@ def stop_parts(names: Sequence[str], state: State, folder: StateFolder) -> list[
         EmbeddedError: a process does not end.
     """
     records = [state.parts[name] for name in names if name in state.parts]
+    running = [record.name for record in records if record.alive()]
     for record in records:
-        if record.alive() and "postgresql" not in record.ports:
+        if record.name in running and "postgresql" not in record.ports:
             os.kill(record.pid, signal.SIGTERM)
-    return [record.name for record in records if stop_part(record.name, state, folder)]
+    left = [record.name for record in records if stop_part(record.name, state, folder)]
+    return [record.name for record in records if record.name in {*running, *left}]
 
 
 def stop_part(name: str, state: State, folder: StateFolder) -> bool:

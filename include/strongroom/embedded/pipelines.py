@@ -14,7 +14,7 @@ from strongroom.embedded.state import State
 
 BACKUP_DAG = "nightly_backup.shop"
 VERIFICATION_DAG = "restore_verification.shop"
-_DONE = "first_backup"
+FIRST_BACKUP = "first_backup"
 _ENDED = ("success", "failed")
 _PARSE_SECONDS = 120.0
 _RUN_SECONDS = 3600.0
@@ -26,21 +26,20 @@ def first_backup(installation: Installation, state: State, progress: Progress) -
     Raises:
         PipelineFailedError: a pipeline did not succeed; the message carries its log's last lines.
     """
-    if _DONE in state.done:
+    if FIRST_BACKUP in state.done:
         progress.found("The first backup and its proof")
         return
     api = installation.api
     with progress.step("pipelines", "Airflow reads the pipelines", expected_seconds=10):
         _await_pipelines(api)
-    began = datetime.now(UTC)
-    run_id = f"first-{began:%Y%m%dT%H%M%SZ}"
+    began, run_id = _start_backup(api)
     with progress.step("backup", f"Backing up the shop ({BACKUP_DAG})", expected_seconds=20):
-        api.trigger(BACKUP_DAG, run_id)
         _await_success(api, installation, BACKUP_DAG, run_id)
     with progress.step("proof", f"Restoring and proving it ({VERIFICATION_DAG})", expected_seconds=40):
         verification = _await_verification(api, began)
         _await_success(api, installation, VERIFICATION_DAG, verification)
-    state.done[_DONE] = {"backup_run": run_id, "verification_run": verification}
+    proven = api.result(VERIFICATION_DAG, verification, "restore_and_prove")
+    state.done[FIRST_BACKUP] = {"backup_run": run_id, "verification_run": verification, **proven}
     state.save()
 
 
@@ -55,12 +54,23 @@ def _await_pipelines(api: AirflowApi) -> None:
     )
 
 
-def _await_verification(api: AirflowApi, since: datetime) -> str:
+def _start_backup(api: AirflowApi) -> tuple[str, str]:
+    """A backup run and the moment it was made: last night's, which the schedule starts by itself, or a new one."""
+    for run in reversed(api.runs_since(BACKUP_DAG, "2000-01-01T00:00:00Z")):
+        if run["state"] != "failed":
+            return str(run["queued_at"]), str(run["dag_run_id"])
+    now = datetime.now(UTC)
+    run_id = f"first-{now:%Y%m%dT%H%M%SZ}"
+    api.trigger(BACKUP_DAG, run_id)
+    return now.isoformat(), run_id
+
+
+def _await_verification(api: AirflowApi, since: str) -> str:
     """The id of the run that the backup's asset started."""
     runs: list[dict[str, Any]] = []
 
     def started() -> bool:
-        runs[:] = api.runs_since(VERIFICATION_DAG, since.isoformat())
+        runs[:] = api.runs_since(VERIFICATION_DAG, since)
         return bool(runs)
 
     if not wait_until(started, seconds=60):

@@ -95,6 +95,12 @@ class AirflowApi:
         found = self.get(f"/dags/{quote(dag_id)}/dagRuns", run_after_gte=moment, order_by="run_after")
         return list(found["dag_runs"])
 
+    def result(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """The reference that a task returned."""
+        run = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+        value = self.get(f"{run}/taskInstances/{task_id}/xcomEntries/return_value", deserialize=True)["value"]
+        return dict(value)
+
     def failed_task_log(self, dag_id: str, run_id: str) -> str:
         """The last lines of the log of a run's first failed task."""
         run = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"

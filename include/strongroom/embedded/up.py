@@ -25,7 +25,7 @@ from strongroom.embedded.errors import StepFailedError
 from strongroom.embedded.folder import StateFolder
 from strongroom.embedded.installation import Installation
 from strongroom.embedded.parts import Part
-from strongroom.embedded.pipelines import check_loaded, first_backup
+from strongroom.embedded.pipelines import FIRST_BACKUP, check_loaded, first_backup
 from strongroom.embedded.programs import run_step
 from strongroom.embedded.progress import Progress
 from strongroom.embedded.state import State
@@ -73,7 +73,7 @@ def up(folder: StateFolder, options: UpOptions) -> None:
         if options.backup:
             first_backup(installation, state, progress)
             check_loaded(installation.api)
-        _say_what_is_there(installation, progress, proven=options.backup)
+        _say_what_is_there(installation, state, progress, proven=options.backup)
 
 
 def _installation(folder: StateFolder, state: State) -> Installation:
@@ -177,10 +177,10 @@ def _start_airflow(installation: Installation, state: State, progress: Progress)
             part.await_ready(state, log_start)
 
 
-def _say_what_is_there(installation: Installation, progress: Progress, *, proven: bool) -> None:
+def _say_what_is_there(installation: Installation, state: State, progress: Progress, *, proven: bool) -> None:
     if proven:
         progress.say()
-        _show_proof(installation)
+        _show_proof(installation, state.done[FIRST_BACKUP]["backup_id"])
     progress.say()
     progress.say(f"Airflow   http://{at.LOOPBACK}:{installation.ports[at.UI]}")
     progress.say(f"Sign in   {ADMIN} / {installation.credentials.airflow_admin}")
@@ -188,11 +188,11 @@ def _say_what_is_there(installation: Installation, progress: Progress, *, proven
     progress.say("Stop      make down (data stays); make clean removes it")
 
 
-def _show_proof(installation: Installation) -> None:
+def _show_proof(installation: Installation, backup_id: str) -> None:
     """Print the proof with the program that anybody would use for it."""
     sys.stdout.flush()
     done = subprocess.run(
-        installation.command("verify", "show", "shop"),
+        installation.command("verify", "show", "shop", "--backup", backup_id),
         cwd=installation.folder.repository,
         env={**os.environ, "PYTHONPATH": installation.airflow_environment["PYTHONPATH"]},
         check=False,
