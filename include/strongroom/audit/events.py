@@ -136,7 +136,7 @@ def event_document(event: Event, event_id: UUID, time: datetime, actor_name: str
     return {
         "specversion": "1.0",
         "id": str(event_id),
-        "source": checked_reference(f"strongroom/{event.actor.host}", "host"),
+        "source": f"strongroom/{checked_reference(event.actor.host, 'actor.host')}",
         "type": str(event.type),
         "time": timestamp(time),
         "subject": checked_reference(event.target.uri, "target.uri"),

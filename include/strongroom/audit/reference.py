@@ -7,7 +7,6 @@ white space and without `@`, at most 300 characters.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -92,8 +91,6 @@ def checked_details(value: Any, where: str = "details", depth: int = 0) -> Any:
 def _checked_scalar(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int) and abs(value) <= _MAX_INTEGER:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
+    if isinstance(value, int | float) and abs(value) <= _MAX_INTEGER:
+        return value  # a larger one has no exact form that every reader of RFC 8785 takes
     return checked_reference(value, where)
