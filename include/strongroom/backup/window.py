@@ -41,7 +41,7 @@ SELECT DISTINCT database, relation FROM pg_catalog.pg_locks
 _SHAPES = """
 SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid), c.relnatts,
        pg_catalog.pg_relation_filenode(nullif(c.reltoastrelid, 0))
-  FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'm')
+  FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'm') AND c.relispopulated
 """
 
 Shapes = dict[int, tuple[int | None, ...]]

@@ -48,7 +48,7 @@ SELECT c.oid, n.nspname, c.relname,
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)::text[],
        CASE WHEN c.relkind = 'f' THEN 0 ELSE pg_catalog.pg_table_size(c.oid) END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'f', 'm') AND c.relpersistence <> 't'
+ WHERE c.relkind IN ('r', 'f', 'm') AND c.relispopulated AND c.relpersistence <> 't'
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
    AND n.nspname !~ '^pg_(toast_)?temp_'
  ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
@@ -67,7 +67,8 @@ def databases(connection: Connection) -> list[str]:
 def tables(connection: Connection) -> list[Table]:
     """The tables, partition leaves and materialized views of the connection's database, by name.
 
-    Partitioned parents keep no rows and are left out; so are temporary tables and the catalogue's own.
+    Partitioned parents and unpopulated views keep no rows and are left out; so are temporary tables and the
+    catalogue's own.
     """
     with server_errors("The database server"):
         rows = connection.execute(_TABLES).fetchall()

@@ -83,10 +83,18 @@ def server_errors(what: str) -> Iterator[None]:
         yield
     except pg_errors.InsufficientPrivilege as error:
         raise MissingPrivilegeError(f"{what} refused: {_primary(error)}") from error
-    except (pg_errors.OperationalError, pg_errors.InterfaceError) as error:
-        raise _connection_error(what, error) from error
     except psycopg.Error as error:
+        if _is_connection_error(error):
+            raise _connection_error(what, error) from error
         raise PostgresError(f"{what} answered with an error: {_primary(error)}") from error
+
+
+def _is_connection_error(error: psycopg.Error) -> bool:
+    """Whether it is about the connection or the server's state (classes 08, 28, 3D, 53, 57, lock timeout)."""
+    if not isinstance(error, pg_errors.OperationalError | pg_errors.InterfaceError):
+        return False
+    state = error.sqlstate
+    return state is None or state[:2] in ("08", "28", "3D", "53", "57") or state == "55P03"
 
 
 def _connection_error(what: str, error: psycopg.Error) -> DatabaseLoginError | DatabaseUnreachableError:
