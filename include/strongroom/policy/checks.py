@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from strongroom.durations import Duration
 from strongroom.policy.cron import Cron
 from strongroom.policy.errors import Problem
 from strongroom.policy.suggestions import did_you_mean
@@ -82,7 +83,7 @@ def _objectives(policy: Policy) -> Iterator[Problem]:
         often = f"every {policy.backup.wal.ship_every}"
     else:
         gap, reason = Cron.parse(policy.backup.schedule).longest_gap(), "without backup.wal, backups run"
-        often = f"up to {gap} (h:mm:ss) apart"
+        often = f"up to {Duration(days=gap.days, seconds=gap.seconds)} apart"
     if gap > rpo.approximate:
         yield Problem(f"an RPO of {rpo} cannot be met: {reason} {often}", ("objectives", "rpo"))
 

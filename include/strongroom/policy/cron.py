@@ -96,13 +96,11 @@ def _values(field: str, name: str, least: int, most: int) -> frozenset[int]:
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if match is None or (match[1] == "*" and match[2]):
-            raise ValueError(f"{shown(part)} is not a {name} of a cron schedule")
+            raise ValueError(f"{shown(part)} is no {name} of a cron schedule")
         first, last = _range(match, name, least, most)
         step = int(match[3]) if match[3] else 1
         if not (least <= first <= last <= most) or step < 1:
-            raise ValueError(
-                f"{shown(part)} is not a {name} of a cron schedule: it goes from {least} to {most}"
-            )
+            raise ValueError(f"{shown(part)} is no {name} of a cron schedule: it goes from {least} to {most}")
         values.update(range(first, last + 1, step))
     return frozenset(values)
 
@@ -121,5 +119,5 @@ def _number(text: str, name: str) -> int:
         return int(text)
     names = {"month": _MONTHS, "day of week": _WEEKDAYS}.get(name, ())
     if text.upper() not in names:
-        raise ValueError(f"{shown(text)} is not a {name} of a cron schedule")
+        raise ValueError(f"{shown(text)} is no {name} of a cron schedule")
     return names.index(text.upper())

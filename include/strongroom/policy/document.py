@@ -51,6 +51,9 @@ class Document:
 
     problems: list[Problem] = field(default_factory=list)
 
+    complete: bool = False
+    """Whether it was read to its end."""
+
     def place(self, path: Path) -> Place:
         """Where the path, or the nearest thing around it, stands."""
         while path and path not in self.places:
@@ -79,6 +82,7 @@ def read_document(data: bytes) -> Document:
     try:
         text = _text(data)
         _Reader(document).read(text)
+        document.complete = True
     except _UnreadableError as error:
         document.problems.append(error.args[0])
     return document
@@ -152,6 +156,8 @@ class _Reader:
     def _key(self, frame: _Frame, event: Any) -> None:
         if not isinstance(event, yaml.ScalarEvent):
             raise _UnreadableError(_problem("a key must be text, not a mapping or a list", event))
+        if _NOT_TEXT.search(event.value):
+            raise _UnreadableError(_problem("holds a control character", event))
         frame.key, path, place = event.value, (*frame.path, event.value), _place(event)
         if _plain(event) and _other_readers_differ(event.value):
             what = (

@@ -35,10 +35,10 @@ _LOOKS_LIKE_A_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 def _method(text: str) -> str:
     if text in ERASE_METHODS or not _LOOKS_LIKE_A_METHOD.fullmatch(text):
         return text
-    guess = did_you_mean(text, ERASE_METHODS) or "."
+    guess = did_you_mean(text, ERASE_METHODS) or f"; the methods are {one_of(ERASE_METHODS)}."
     raise ValueError(
-        f"{shown(text)} is not a way to erase{guess} The methods are "
-        f'{one_of(ERASE_METHODS)}; a text of your own needs a sign that is no letter, as in "[{text}]"'
+        f"{shown(text)} is not a way to erase{guess} A text of your own needs a sign that is no letter, "
+        f'as in "[{text}]"'
     )
 
 

@@ -92,7 +92,7 @@ def _load(path: Path) -> tuple[Policy, Document]:
     document = read_document(_bytes(path))
     problems = list(document.problems)
     policy = None
-    if document.content is not None:
+    if document.complete and document.content is not None:
         try:
             # As JSON, because strict reading of JSON takes its lists for tuples and nothing else for anything else.
             policy = Policy.model_validate_json(json.dumps(document.content))

@@ -96,7 +96,7 @@ def _schedule(text: str) -> str:
 def _time_zone(text: str) -> str:
     try:
         ZoneInfo(text)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         raise ValueError(
             f"{shown(text)} is not a time zone; write UTC or a name like Europe/Brussels"
         ) from error
