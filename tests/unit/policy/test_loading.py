@@ -133,7 +133,7 @@ def test_the_hash_ignores_comments_and_order_and_follows_the_rules(tmp_path: Pat
 
 def test_a_policy_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        loaded(tmp_path, HEAD).database = "other"  # type: ignore[misc]
+        loaded(tmp_path, HEAD).database = "other"
 
 
 def test_one_broken_file_stops_only_its_own_database(tmp_path: Path) -> None:
