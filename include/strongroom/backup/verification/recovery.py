@@ -20,6 +20,7 @@ from strongroom.postgres import (
     DatabaseUnreachableError,
     Scratch,
     ScratchFullError,
+    ServerStartError,
     connect,
     parse_lsn,
     run_as,
@@ -147,11 +148,13 @@ def recover(scratch: Scratch, cluster: Cluster) -> RecoveryEnd:
     """Start the server, let it replay its log, and wait until it answers queries.
 
     Raises:
-        RecoveryError: it ended without reaching the restore point, or says that it stopped elsewhere.
-        ServerStartError: it did not even begin.
+        RecoveryError: it did not start, or ended without reaching the restore point.
         ScratchFullError: the scratch area filled up.
     """
-    cluster.start(timeout_seconds=RECOVERY_TIMEOUT_SECONDS)
+    try:
+        cluster.start(timeout_seconds=RECOVERY_TIMEOUT_SECONDS)
+    except ServerStartError as error:
+        raise _failed_recovery(scratch) from error
     _wait_until_recovered(scratch, cluster)
     return _recovery_end(scratch)
 
