@@ -8,6 +8,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.stub import Stubber
 from tests.support import require
 
 from strongroom.clock import FixedClock
@@ -19,6 +20,7 @@ from strongroom.sealing import (
     KeyRecordError,
     KeyRing,
     KeyServiceDeniedError,
+    KeyServiceUnavailableError,
     KeyTextError,
     KeyUnwrapError,
     KmsKeyProvider,
@@ -255,13 +257,22 @@ def test_each_provider_opens_its_own_epochs(ring, signer, kms, local):
         ring.identities(local, [theirs.id])
 
 
-def test_a_disabled_kms_key_is_a_refusal_not_damage(ring, signer, kms):
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("DisabledException", KeyServiceDeniedError),
+        ("AccessDeniedException", KeyServiceDeniedError),
+        ("InvalidCiphertextException", KeyUnwrapError),
+        ("ThrottlingException", KeyServiceUnavailableError),
+    ],
+)
+def test_a_refusal_of_kms_is_told_from_damage_and_from_an_outage(kms, code, error):
     client, key = kms
     provider = KmsKeyProvider(client, key)
-    ring.create_epoch(purpose="backup", provider=provider, signer=signer)
-    client.disable_key(KeyId=key.rpartition("/")[2])
-    with pytest.raises(KeyServiceDeniedError, match="kms:Decrypt|refuses"):
-        ring.identities(provider)
+    wrapped = provider.wrap(b"secret", CONTEXT)
+    with Stubber(client) as stubber, pytest.raises(error):
+        stubber.add_client_error("decrypt", code)
+        provider.unwrap(wrapped, CONTEXT)
 
 
 def test_an_unknown_kms_key_is_refused(kms):
