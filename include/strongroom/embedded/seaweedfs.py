@@ -31,6 +31,12 @@ _PORT_OPTIONS = (
     "volume.port.grpc",
 )
 _STARTS = 3
+_MOST_VOLUMES = 10_000
+_MASTER_SETTINGS = """\
+# Every bucket has volumes of its own: make them two at a time instead of seven.
+[master.volume_growth]
+copy_1 = 2
+"""
 
 
 def find_weed() -> Path:
@@ -61,7 +67,7 @@ class SeaweedServer:
     ) -> None:
         self.directory = directory
         self.log_path = directory / "seaweedfs.log"
-        self._access_key, self._secret_key = access_key, secret_key
+        self.access_key, self.secret_key = access_key, secret_key
         self._s3_port = s3_port
         self._ports: dict[str, int] = {}
         self._child: ChildProcess | None = None
@@ -72,7 +78,7 @@ class SeaweedServer:
         return f"http://{LOOPBACK}:{self._ports['s3.port']}"
 
     def start(self, patience_seconds: float = 60.0) -> None:
-        """Start it and wait until it keeps and gives back objects' names; harmless when it runs.
+        """Start it and wait until it answers a signed request; harmless when it runs.
 
         Raises:
             PartFailedError: it did not start; with its log's last lines.
@@ -80,6 +86,7 @@ class SeaweedServer:
         if self._child is not None and not self._child.died():
             return
         (self.directory / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.directory / "master.toml").write_text(_MASTER_SETTINGS)
         self._write_credentials()
         for attempt in range(1, _STARTS + 1):
             try:
@@ -100,7 +107,7 @@ class SeaweedServer:
             environment={
                 "PATH": "/usr/local/bin:/usr/bin:/bin",
                 "HOME": str(self.directory),
-                "GOMEMLIMIT": "300MiB",
+                "GOMEMLIMIT": "400MiB",
                 "GOGC": "50",
             },
         )
@@ -126,9 +133,7 @@ class SeaweedServer:
             f"-s3.config={self._credentials_path}",
             f"-s3.localSocket={self.directory / 's3.sock'}",
             f"-filer.localSocket={self.directory / 'filer.sock'}",
-            "-filer.concurrentUploadLimitMB=64",
-            "-s3.readerCacheSizeMB=64",
-            "-volume.max=100",
+            f"-volume.max={_MOST_VOLUMES}",
             "-volume.preStopSeconds=0",
             "-master.volumeSizeLimitMB=1024",
             "-master.telemetry=false",
@@ -139,7 +144,7 @@ class SeaweedServer:
         return self.directory / "identities.json"
 
     def _write_credentials(self) -> None:
-        keys = [{"accessKey": self._access_key, "secretKey": self._secret_key}]
+        keys = [{"accessKey": self.access_key, "secretKey": self.secret_key}]
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         document = {"identities": [{"name": "strongroom", "credentials": keys, "actions": actions}]}
         self._credentials_path.touch(mode=0o600)
@@ -151,8 +156,8 @@ class SeaweedServer:
         return s3_client(
             endpoint_url=self.endpoint_url,
             region=REGION,
-            access_key=self._access_key,
-            secret_key=self._secret_key,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
         )
 
     def _answers(self) -> bool:

@@ -35,7 +35,7 @@ class StoreError(StrongroomError):
 
 
 class InvalidKeyError(StoreError, InputError):
-    """The key cannot name an object: empty, absolute, with `..`, too long, or with a control character."""
+    """The key cannot name an object: empty, absolute, with `..`, too long, or not printable ASCII."""
 
 
 class UnsupportedError(StoreError, ConfigurationError):

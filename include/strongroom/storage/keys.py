@@ -18,8 +18,8 @@ def check_key(key: str) -> str:
     """The key, if it can name an object.
 
     Raises:
-        InvalidKeyError: it is empty, absolute, has an empty segment, `.` or `..`, a backslash or a control
-            character, is too long, or is one of the store's own.
+        InvalidKeyError: it is empty, absolute, has an empty segment, `.` or `..`, a backslash or anything
+            but printable ASCII, is too long, or is one of the store's own.
     """
     reason = _fault(key)
     if reason is not None:
@@ -45,10 +45,10 @@ def _fault(key: str) -> str | None:
         return "it is empty"
     if key.startswith("/"):
         return "it is absolute"
-    if any(ord(character) < 32 or character in "\\\x7f" for character in key):
-        return "it has a backslash or a control character"
-    if not _encodable(key) or len(key.encode()) > MAX_KEY_BYTES:
-        return f"it is not UTF-8 of at most {MAX_KEY_BYTES} bytes"
+    if not all(" " <= character <= "~" and character != "\\" for character in key):
+        return "it has a backslash or a character outside printable ASCII, which not every store sorts alike"
+    if len(key) > MAX_KEY_BYTES:
+        return f"it is longer than {MAX_KEY_BYTES} bytes"
     return _segment_fault(key.split("/"))
 
 
@@ -56,16 +56,8 @@ def _segment_fault(segments: list[str]) -> str | None:
     for segment in segments:
         if segment in ("", ".", ".."):
             return "it has an empty segment, '.' or '..'"
-        if len(segment.encode()) > MAX_SEGMENT_BYTES:
+        if len(segment) > MAX_SEGMENT_BYTES:
             return f"a segment is longer than {MAX_SEGMENT_BYTES} bytes"
     if segments[0] == HIDDEN:
         return "it is one of the store's own names"
     return None
-
-
-def _encodable(key: str) -> bool:
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -16,6 +16,7 @@ import hashlib
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 from strongroom.storage.errors import StoreError
@@ -54,13 +55,11 @@ class Part(ABC):
         self.number = number
         self.capacity_bytes = capacity_bytes
         self.size_bytes = 0
-        self._digest = hashlib.sha256()
 
     def take(self, view: memoryview) -> memoryview:
         """Copy what fits, and give back the rest."""
         piece = view[: self.capacity_bytes - self.size_bytes]
         self._copy(piece)
-        self._digest.update(piece)
         self.size_bytes += len(piece)
         return view[len(piece) :]
 
@@ -69,15 +68,14 @@ class Part(ABC):
         """Whether nothing fits any more."""
         return self.size_bytes == self.capacity_bytes
 
-    @property
-    def sha256(self) -> bytes:
-        """Of the content."""
-        return self._digest.digest()
-
-    @property
+    @cached_property
     def checksum(self) -> str:
-        """The SHA-256 in base64, as S3 writes it."""
-        return base64.b64encode(self.sha256).decode()
+        """The content's SHA-256 in base64, as S3 writes it; asked for by the thread that sends the part."""
+        return base64.b64encode(self._sha256()).decode()
+
+    @abstractmethod
+    def _sha256(self) -> bytes:
+        """The content's SHA-256."""
 
     @abstractmethod
     def _copy(self, piece: memoryview) -> None:
@@ -104,6 +102,10 @@ class MemoryPart(Part):
         with memoryview(self.buffer) as target:
             target[self.size_bytes : self.size_bytes + len(piece)] = piece
 
+    def _sha256(self) -> bytes:
+        with memoryview(self.buffer) as whole:
+            return hashlib.sha256(whole[: self.size_bytes]).digest()
+
     def body(self) -> Any:
         if self.full:
             return self.buffer
@@ -119,10 +121,15 @@ class FilePart(Part):
 
     def __init__(self, number: int, capacity_bytes: int) -> None:
         super().__init__(number, capacity_bytes)
+        self._digest = hashlib.sha256()
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
 
     def _copy(self, piece: memoryview) -> None:
         self._file.write(piece)
+        self._digest.update(piece)
+
+    def _sha256(self) -> bytes:
+        return self._digest.digest()
 
     def body(self) -> Any:
         self._file.seek(0)
