@@ -28,7 +28,7 @@ class SuiteOutcome:
 class ExpectationProcess:
     """Great Expectations, starting up in the background until it gets its suite.
 
-    It needs about 250 MiB and some seconds to import; neither is spent in this process.
+    It needs about 170 MiB and some seconds to import; neither is spent in this process.
     """
 
     def __init__(self) -> None:
