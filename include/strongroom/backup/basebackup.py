@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from strongroom.backup.tarwatch import StreamFacts, TarWatch
 
 _PIPE_BYTES = 1 << 20
 _BUFFERS = 2
+_PATIENCE_SECONDS = 1.0
 _ARGUMENTS = ("--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast")
 
 
@@ -54,16 +56,22 @@ class BaseBackupStream:
         _widen(descriptor)
         views = [memoryview(bytearray(_PIPE_BYTES)) for _ in range(_BUFFERS)]
         total = turn = 0
-        while size := os.readv(descriptor, [views[turn]]):
+        while size := self._read(descriptor, views[turn]):
             piece = views[turn][:size]
             self._watch.feed(piece)
-            self._alive()
             total += size
             self._progress(total)
             yield piece
             turn = (turn + 1) % _BUFFERS
         self._client.finish()
         self._watch.facts()
+
+    def _read(self, descriptor: int, view: memoryview) -> int:
+        """The next bytes; a server that keeps us waiting does not keep us from noticing that the lease is lost."""
+        self._alive()
+        while not select.select([descriptor], [], [], _PATIENCE_SECONDS)[0]:
+            self._alive()
+        return os.readv(descriptor, [view])
 
     def facts(self) -> StreamFacts:
         """What the stream said of itself, once it is over.
