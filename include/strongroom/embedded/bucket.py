@@ -32,7 +32,11 @@ def bucket_part(folder: StateFolder, credentials: Credentials, ports: Mapping[st
         title="The S3 server (SeaweedFS)",
         folder=folder,
         command=[Path(sys.executable).with_name("weed"), *_arguments(folder, identities, ports)],
-        environment={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.path / "s3")},
+        environment={
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(folder.path / "s3"),
+            "GOMEMLIMIT": "300MiB",
+        },
         ports={name: ports[name] for name in PURPOSES},
         ready=lambda: _answers(ports[at.S3]),
         expected_seconds=2.0,
@@ -72,6 +76,13 @@ def make_bucket(credentials: Credentials, ports: Mapping[str, int]) -> None:
         client.close()
 
 
+def remove_sockets(ports: Mapping[str, int]) -> None:
+    """Remove the Unix sockets that a killed server leaves in the temporary directory."""
+    for purpose in PURPOSES:
+        for socket in Path("/tmp").glob(f"seaweedfs-*-{ports.get(purpose, 0)}.sock"):  # noqa: S108 - its own choice
+            socket.unlink(missing_ok=True)
+
+
 def _identities(credentials: Credentials) -> dict[str, object]:
     keys = [{"accessKey": credentials.s3_access_key, "secretKey": credentials.s3_secret_key}]
     actions = ["Admin", "Read", "List", "Tagging", "Write"]
@@ -96,11 +107,14 @@ def _arguments(folder: StateFolder, identities: Path, ports: Mapping[str, int]) 
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-s3.config={identities}",
+        f"-s3.localSocket={folder.path / 's3' / 's3.sock'}",
+        f"-filer.localSocket={folder.path / 's3' / 'filer.sock'}",
+        "-filer.concurrentUploadLimitMB=64",
         "-volume.max=100",
         "-master.volumeSizeLimitMB=1024",
         "-master.telemetry=false",
         "-master.electionTimeout=1s",  # there is no other master to wait for
-        "-volume.preStopSeconds=1",
+        "-volume.preStopSeconds=0",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from strongroom.embedded.airflow_parts import COMPONENTS
+from strongroom.embedded.bucket import remove_sockets
 from strongroom.embedded.folder import StateFolder
 from strongroom.embedded.parts import stop_parts
 from strongroom.embedded.sessions import end, marked_processes
@@ -29,6 +30,7 @@ def down(folder: StateFolder) -> list[str]:
         stopped = stop_parts(list(COMPONENTS), state, folder)  # before the stores that tasks write to
         stopped += stop_parts(list(reversed(state.parts)), state, folder)
         sweep(folder, state)
+        remove_sockets(state.ports)
         remove_stale_scratch(folder.scratch)
     return stopped
 

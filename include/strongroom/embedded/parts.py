@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from strongroom.embedded.state import PartRecord, State, boot_id
 from strongroom.embedded.tail import last_lines
 from strongroom.postgres.processes import ProcessIdentity, postmaster
 
-_PATIENCE_SECONDS = 8.0
+_PATIENCE_SECONDS = 6.0
 """How long a part has to end by itself; all of them keep what matters in databases and finished files."""
 
 
@@ -121,55 +120,42 @@ def note_postgres(name: str, data_dir: Path, state: State, *, port: int, log_pat
 
 
 def stop_parts(names: Sequence[str], state: State, folder: StateFolder) -> list[str]:
-    """Stop noted parts together: all are asked to end before any is waited for.
+    """Stop noted parts and everything they started; harmless when they do not run.
+
+    All are asked to end before any is waited for.
 
     Returns:
-        Those that were running.
+        Those of which something was running.
 
     Raises:
         EmbeddedError: a process does not end.
     """
     records = [state.parts[name] for name in names if name in state.parts]
-    running = [record.name for record in records if record.alive()]
+    servers = [record for record in records if "postgresql" in record.ports]
+    programs = [record for record in records if record not in servers]
+    members = {record.name: _members(record, folder) for record in programs}
+    running = {record.name for record in records if record.alive() or members.get(record.name)}
+    end(_leaders(programs), patience_seconds=_PATIENCE_SECONDS)
+    for record in programs:
+        end(_members(record, folder), patience_seconds=1)
+    # A fast shutdown: sessions are ended, everything is on disk; only then a harder one.
+    end(_leaders(servers), first=signal.SIGINT, patience_seconds=60)
     for record in records:
-        if record.name in running and "postgresql" not in record.ports:
-            os.kill(record.pid, signal.SIGTERM)
-    left = [record.name for record in records if stop_part(record.name, state, folder)]
-    return [record.name for record in records if record.name in {*running, *left}]
+        state.forget(record.name)
+    return [name for name in names if name in running]
 
 
 def stop_part(name: str, state: State, folder: StateFolder) -> bool:
-    """Stop a noted part and everything it started; harmless when it does not run.
-
-    Returns:
-        Whether there was anything to stop.
-
-    Raises:
-        EmbeddedError: a process does not end.
-    """
-    record = state.parts.get(name)
-    if record is None:
-        return False
-    stopped = False
-    if record.identity is not None:
-        if "postgresql" in record.ports:
-            stopped = _stop_postgres(record.identity)
-        else:
-            members = session_members(record.identity, folder.path)
-            leader = [member for member in members if member == record.identity]
-            end(leader, patience_seconds=_PATIENCE_SECONDS)
-            end(session_members(record.identity, folder.path), patience_seconds=5)
-            stopped = bool(members)
-    state.forget(name)
-    return stopped
+    """Stop one noted part; returns whether anything of it was running."""
+    return bool(stop_parts([name], state, folder))
 
 
-def _stop_postgres(server: ProcessIdentity) -> bool:
-    """A fast shutdown: sessions are ended, everything is on disk; only then a harder one."""
-    if not server.alive():
-        return False
-    end([server], first=signal.SIGINT, patience_seconds=60)
-    return True
+def _leaders(records: Sequence[PartRecord]) -> list[ProcessIdentity]:
+    return [record.identity for record in records if record.identity is not None and record.alive()]
+
+
+def _members(record: PartRecord, folder: StateFolder) -> list[ProcessIdentity]:
+    return session_members(record.identity, folder.path) if record.identity is not None else []
 
 
 def _record(name: str, identity: ProcessIdentity, ports: Mapping[str, int], log_path: Path) -> PartRecord:
