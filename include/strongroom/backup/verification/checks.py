@@ -18,6 +18,7 @@ class VerificationChecks:
         amcheck: whether heaps and indexes are checked with `pg_amcheck`.
         fingerprints: `all`, `none`, or the tables (`schema.table`) whose content is compared.
         smoke_sql: queries whose first column of the first row must be true.
+        random_point: whether recovery should go to a random moment of the shipped WAL instead.
         dbname: the database inside the server that expectations and queries are about; None looks for one.
         policy_sha256: the policy's hash, for the proof.
     """
@@ -26,6 +27,7 @@ class VerificationChecks:
     amcheck: bool = True
     fingerprints: Fingerprints = "all"
     smoke_sql: tuple[str, ...] = ()
+    random_point: bool = False
     dbname: str | None = None
     policy_sha256: str | None = None
     smoke_timeout_seconds: int = 300

@@ -105,6 +105,10 @@ class RecoversToPoint(Level):
         restore.recovery_seconds = time.perf_counter() - start
         restore.restored_to = end.time
         restore.cluster = cluster
+        if restore.checks.random_point:
+            report.skipped(
+                "random point", "this backup has no shipped WAL; set `verify: random_point: false`"
+            )
         if recovery.reached(end, point.name, point.lsn):
             report.passed("recovery", f"stopped at the restore point {point.name}, at {end.lsn}")
         else:

@@ -105,7 +105,7 @@ class RestoreVerifier(BackupVerifier):
         self._objects = objects or (lambda actor: VaultObjects(parts.store, parts.vault, actor))
 
     def verify(self, actor: Actor, policy: Policy, backup_id: str | None = None) -> Proof:
-        checks = _checks(policy, self._parts.expectations_directory)
+        checks = checks_of(policy, self._parts.expectations_directory)
         return self.verify_checks(actor, policy.database, checks, backup_id)
 
     def verify_checks(
@@ -285,14 +285,15 @@ class _Trail:
             self.parts.sink.emit(connection, event)
 
 
-def _checks(policy: Policy, directory: Path) -> VerificationChecks:
+def checks_of(policy: Policy, directory: Path) -> VerificationChecks:
+    """What a policy wants, with its file of expectations looked for in a directory."""
     wanted = policy.verify
-    fingerprints = wanted.fingerprint
     return VerificationChecks(
         expectations=directory / wanted.expectations if wanted.expectations else None,
         amcheck=wanted.amcheck,
-        fingerprints=fingerprints if isinstance(fingerprints, str) else tuple(fingerprints),
+        fingerprints=wanted.fingerprint,
         smoke_sql=tuple(wanted.smoke_sql),
+        random_point=wanted.random_point,
         policy_sha256=policy.sha256,
     )
 
