@@ -67,10 +67,10 @@ def test_a_broken_policy_is_an_import_error_and_stops_only_its_own_database(load
 
 def test_two_parses_give_the_same_pipelines(run_python, repository_dags):
     code = f"""
-import json, sys
+import json
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
-bag = DagBag(dag_folder=sys.argv[1] if len(sys.argv) > 1 else {repository_dags!r})
+bag = DagBag(dag_folder={repository_dags!r})
 print("RESULT" + json.dumps({{dag_id: DagSerialization.to_dict(dag) for dag_id, dag in bag.dags.items()}},
     sort_keys=True, default=str))
 """
@@ -78,10 +78,11 @@ print("RESULT" + json.dumps({{dag_id: DagSerialization.to_dict(dag) for dag_id, 
     assert first == second
 
 
-def test_parsing_imports_nothing_heavy(run_python, repository_dags):
+def test_parsing_imports_nothing_heavy(run_python, repository_dags, tmp_path):
     code = f"""
 import sys
 import airflow.dag_processing.dagbag
+airflow.dag_processing.dagbag.DagBag(dag_folder={str(tmp_path)!r})
 before = set(sys.modules)
 airflow.dag_processing.dagbag.DagBag(dag_folder={repository_dags!r})
 heavy = ["boto3", "pandas", "great_expectations", "strongroom.backup", "strongroom.storage.s3"]
