@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from uuid import UUID
 
@@ -12,9 +11,20 @@ from strongroom.audit.events import DATA_SCHEMA, MAX_EVENT_BYTES
 from strongroom.canonical import JsonObject, canonical_bytes, parse_object
 from strongroom.errors import InputError, IntegrityError
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal)
-_LONG_INTEGER = re.compile(rb"[0-9]{16}")
+_EXACT_DIGITS = 15
+
+
+def _exact_integer(digits: str) -> int:
+    if len(digits) > _EXACT_DIGITS:
+        raise ValueError("too long to be exact in every reader")
+    return int(digits)
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False
+)
+# Decimals, which the encoder refuses, send an entry with fractions to the slow reader.
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, parse_int=_exact_integer)
 
 
 def parse_entry(entry: bytes, what: str) -> tuple[UUID, JsonObject]:
@@ -40,7 +50,7 @@ def parse_entry(entry: bytes, what: str) -> tuple[UUID, JsonObject]:
 
 def _canonical_object(entry: bytes, what: str) -> JsonObject:
     """The object, by the C codec where that is exact: ASCII without fractions and long integers."""
-    if entry.isascii() and not _LONG_INTEGER.search(entry):
+    if entry.isascii():
         try:
             document = _DECODER.decode(entry.decode("ascii"))
             if isinstance(document, dict) and _ENCODER.encode(document).encode("ascii") == entry:

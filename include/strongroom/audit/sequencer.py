@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
+
 from strongroom.access import Actor, ActorKind
 from strongroom.audit.database import (
     MAX_BATCH_BYTES,
@@ -45,12 +47,20 @@ def sequence_batch(database: LogDatabase, edge: TreeEdge, clock: Clock) -> Batch
     Raises:
         SealInterruptedError: another sealer has moved the log; nothing was changed.
     """
+    try:
+        return _sequence(database, edge, clock, check_known=False)
+    except UniqueViolation:
+        return _sequence(database, edge, clock, check_known=True)
+
+
+def _sequence(database: LogDatabase, edge: TreeEdge, clock: Clock, *, check_known: bool) -> Batch:
     with database.transaction():
         database.expect_size(edge.size)
         queued = database.take()
         if not queued:
             return Batch(0, more=False)
-        accepted = _accepted(database, queued, clock.now())
+        known = database.known([item.event_id for item in queued]) if check_known else set()
+        accepted = _accepted(database, queued, known, clock.now())
         first = edge.size
         entries = [
             SequencedEntry(first + place, item.entry, leaf_hash(item.entry), item.event_id)
@@ -68,8 +78,9 @@ def _is_full(queued: list[QueuedEntry]) -> bool:
     return len(queued) == MAX_BATCH_ENTRIES or taken_bytes > MAX_BATCH_BYTES - MAX_EVENT_BYTES
 
 
-def _accepted(database: LogDatabase, queued: list[QueuedEntry], moment: datetime) -> list[QueuedEntry]:
-    known = database.known([item.event_id for item in queued])
+def _accepted(
+    database: LogDatabase, queued: list[QueuedEntry], known: set[UUID], moment: datetime
+) -> list[QueuedEntry]:
     accepted = []
     for item in queued:
         fault = _fault(item, known)
