@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from strongroom.storage.interface import Condition, ObjectInfo, Retention
@@ -40,6 +41,22 @@ def info_of_head(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
         sha256=whole_sha256(answer),
         retention=_retention(answer),
         legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",
+    )
+
+
+def info_of_put(
+    key: str, answer: Mapping[str, Any], size_bytes: int, sha256: str, retention: Retention | None
+) -> ObjectInfo:
+    """An object as PutObject confirms it; the server checked the checksum, and tells the time in its answer."""
+    headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+    return ObjectInfo(
+        key=key,
+        size_bytes=size_bytes,
+        etag=answer["ETag"].strip('"'),
+        modified_at=parsedate_to_datetime(headers["date"]).astimezone(UTC),
+        version_id=_version(answer),
+        sha256=sha256,
+        retention=retention,
     )
 
 

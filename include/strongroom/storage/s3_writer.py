@@ -24,7 +24,13 @@ from strongroom.storage.retrying import RetryPolicy, resend, retry
 from strongroom.storage.s3_errors import NoSuchUploadError, s3_faults
 from strongroom.storage.s3_parts import Part, PartCutter
 from strongroom.storage.s3_upload import MultipartUpload
-from strongroom.storage.s3_values import TOKEN, condition_arguments, info_of_head, retention_arguments
+from strongroom.storage.s3_values import (
+    TOKEN,
+    condition_arguments,
+    info_of_head,
+    info_of_put,
+    retention_arguments,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,6 +64,7 @@ class S3Writer:
     ) -> None:
         self._client, self._key, self._policy, self._condition = client, key, policy, condition
         self._where: dict[str, Any] = {"Bucket": bucket, "Key": full_key}
+        self._retention = retention
         self._token = uuid4().hex
         self._options = {"Metadata": {TOKEN: self._token}, **retention_arguments(retention)}
 
@@ -68,10 +75,9 @@ class S3Writer:
         first = next(parts)
         second = next(parts, None)
         if second is None:
-            self._put(first)
-        else:
-            self._refuse_early()
-            self._put_in_parts(chain((first, second), parts), cutter)
+            return self._put(first, cutter)
+        self._refuse_early()
+        self._put_in_parts(chain((first, second), parts), cutter)
         return self._written(cutter)
 
     def _refuse_early(self) -> None:
@@ -81,21 +87,24 @@ class S3Writer:
                 self._head()
                 raise self._refused()
 
-    def _put(self, part: Part) -> None:
-        def put() -> None:
+    def _put(self, part: Part, cutter: PartCutter) -> ObjectInfo:
+        def put() -> dict[str, Any]:
             with s3_faults(self._key):
-                self._client.put_object(
+                answer = self._client.put_object(
                     **self._where,
                     **self._options,
                     **condition_arguments(self._condition),
                     Body=part.body(),
                     ChecksumSHA256=part.checksum,
                 )
+            return dict(answer)
 
         try:
-            resend(lambda: retry(self._policy, put))
+            answer = resend(lambda: retry(self._policy, put))
         except _AMBIGUOUS as fault:
             self._settle(fault)
+            return self._written(cutter)
+        return info_of_put(self._key, answer, cutter.size_bytes, cutter.sha256, self._retention)
 
     def _put_in_parts(self, parts: Iterator[Part], cutter: PartCutter) -> None:
         upload = MultipartUpload(self._client, self._where, self._policy, self._options)
