@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -60,17 +61,15 @@ def _sequence(database: LogDatabase, edge: TreeEdge, clock: Clock, *, check_know
         if not queued:
             return Batch(0, more=False)
         known = database.known([item.event_id for item in queued]) if check_known else set()
-        accepted = _accepted(database, queued, known, clock.now())
-        first = edge.size
-        entries = [
-            SequencedEntry(first + place, item.entry, leaf_hash(item.entry), item.event_id)
-            for place, item in enumerate(accepted)
-        ]
-        database.append(entries)
-        full_tiles = list(edge.append(entry.leaf_hash for entry in entries))
+        sieve = _Sieve(edge.size, known)
+        database.append(sieve.sequenced(queued))
+        full_tiles = list(edge.append(sieve.leaves))
         database.put_tiles([*full_tiles, *edge.partial_tiles()])
         database.advance(edge.size, edge.root())
-    return Batch(len(entries), more=len(accepted) < len(queued) or _is_full(queued))
+        for item, fault in sieve.rejected:
+            database.reject(item, fault)
+            _record_rejection(database, item, clock.now())
+    return Batch(len(sieve.leaves), more=bool(sieve.rejected) or _is_full(queued))
 
 
 def _is_full(queued: list[QueuedEntry]) -> bool:
@@ -78,18 +77,23 @@ def _is_full(queued: list[QueuedEntry]) -> bool:
     return len(queued) == MAX_BATCH_ENTRIES or taken_bytes > MAX_BATCH_BYTES - MAX_EVENT_BYTES
 
 
-def _accepted(
-    database: LogDatabase, queued: list[QueuedEntry], known: set[UUID], moment: datetime
-) -> list[QueuedEntry]:
-    accepted = []
-    for item in queued:
-        fault = _fault(item, known)
-        if fault is None:
-            accepted.append(item)
-        else:
-            database.reject(item, fault)
-            _record_rejection(database, item, moment)
-    return accepted
+class _Sieve:
+    """Lets events through with their places, one by one, so that the server writes while we read the next."""
+
+    def __init__(self, first: int, known: set[UUID]) -> None:
+        self._first, self._known = first, known
+        self.leaves: list[bytes] = []
+        self.rejected: list[tuple[QueuedEntry, str]] = []
+
+    def sequenced(self, queued: list[QueuedEntry]) -> Iterator[SequencedEntry]:
+        for item in queued:
+            fault = _fault(item, self._known)
+            if fault is None:
+                seq, leaf = self._first + len(self.leaves), leaf_hash(item.entry)
+                self.leaves.append(leaf)
+                yield SequencedEntry(seq, item.entry, leaf, item.event_id)
+            else:
+                self.rejected.append((item, fault))
 
 
 def _fault(item: QueuedEntry, known: set[UUID]) -> str | None:
