@@ -48,7 +48,9 @@ class LevelReport:
 
     def result(self) -> LevelResult:
         """The level as it goes into the proof."""
-        return LevelResult(self.level, self.title, self.started_at, self.seconds, tuple(self.checks))
+        return LevelResult(
+            self.level, self.title, self.started_at, round(self.seconds, 3), tuple(self.checks)
+        )
 
 
 class Recorder:

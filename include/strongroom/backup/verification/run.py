@@ -56,9 +56,12 @@ class RestoreRun:
 
     @property
     def measures(self) -> Measures:
-        """What was measured so far."""
+        """What was measured so far, to the millisecond."""
         return Measures(
-            self.fetch_and_unpack_seconds, self.recovery_seconds, self.restored_to, self.restored_bytes
+            _milliseconds(self.fetch_and_unpack_seconds),
+            _milliseconds(self.recovery_seconds),
+            self.restored_to,
+            self.restored_bytes,
         )
 
     def close(self) -> None:
@@ -79,3 +82,7 @@ def target_database(run: RestoreRun, cluster: Cluster) -> str | None:
             return wanted
     others = [name for name in names if name not in _SYSTEM_DATABASES]
     return others[0] if len(others) == 1 else None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
