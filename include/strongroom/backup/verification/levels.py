@@ -14,12 +14,13 @@ from strongroom.backup.verification.fetching import check_presence, check_room, 
 from strongroom.backup.verification.recorder import LevelReport, Recorder
 from strongroom.backup.verification.run import RestoreRun
 from strongroom.backup.verification.wal import WalRange, wal_problems
-from strongroom.errors import IntegrityError
+from strongroom.errors import IntegrityError, StrongroomError
 from strongroom.postgres import (
     Cluster,
     DatabaseUnreachableError,
     NoSuchServerVersionError,
     PostgresError,
+    ScratchFullError,
     ServerBinaries,
     find_binaries,
     parse_lsn,
@@ -177,10 +178,24 @@ def climb(restore: RestoreRun, recorder: Recorder, levels: Sequence[Level] = LAD
             except DatabaseUnreachableError as error:
                 report.failed("scratch server", f"it stopped answering: {error.message}")
             except (IntegrityError, PostgresError) as error:
+                _refuse_full_disk(restore, error)
                 report.failed_with("whole level", error)
         failed = recorder.failed_level()
         if failed is not None and level.blocking:
             blocked = failed
+
+
+def _refuse_full_disk(restore: RestoreRun, error: StrongroomError) -> None:
+    """A scratch area that is full says nothing about the backup.
+
+    Raises:
+        ScratchFullError: the error is about that.
+    """
+    if "No space left on device" in error.message:
+        raise ScratchFullError(
+            f"The scratch area {restore.scratch.directory.parent} filled up during the checks.",
+            hint="Free some room, or name a larger place with the setting `scratch_directory`.",
+        ) from error
 
 
 def running(restore: RestoreRun) -> Cluster:
