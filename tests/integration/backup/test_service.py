@@ -104,6 +104,19 @@ def test_a_backup_taken_while_rows_are_written_is_whole(world: World) -> None:
         assert connection.execute("SELECT count(*) FROM pg_replication_slots").fetchone() == (0,)
 
 
+def test_a_table_with_an_open_transaction_is_not_called_comparable(world: World) -> None:
+    with connect(world.conninfo, application_name="test") as open_session:
+        open_session.execute("BEGIN")
+        open_session.execute("UPDATE public.customer SET email = 'x' WHERE id = 1")
+        summary = world.service().run(ACTOR, PLAN, world.conninfo)
+        open_session.execute("ROLLBACK")
+    manifest = manifest_of(world, summary.manifest_key)
+    found = parse_fingerprints(opened(world, manifest, "fingerprints")).databases["shop"].tables
+    reasons = {table.name: table.reason for table in found}
+    assert reasons["customer"] == "a transaction was writing to it at the snapshot"
+    assert reasons["orders_2025"] is None
+
+
 def test_age_zstd_and_tar_alone_list_the_clusters_files(world: World) -> None:
     for program in ("age", "zstd", "tar"):
         require(f"the command {program}", shutil.which(program) is not None)
