@@ -31,6 +31,7 @@ _PORT_OPTIONS = (
     "volume.port.grpc",
 )
 _STARTS = 3
+_SOCKET_FOLDER = Path("/tmp")  # noqa: S108  # the server's own choice; not ours to set
 _MOST_VOLUMES = 10_000
 _MASTER_SETTINGS = """\
 # Every bucket has volumes of its own: make them two at a time instead of seven.
@@ -188,9 +189,18 @@ class SeaweedServer:
         if self._child is not None:
             self._child.stop()
             self._child = None
+            self._remove_sockets()
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         if self._child is not None:
             self._child.kill()
             self._child = None
+            self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        """Remove the sockets that it makes in the common folder, whatever it is told, and leaves there."""
+        for option, port in self._ports.items():
+            if option.endswith(".grpc"):
+                part = option.removesuffix(".port.grpc")
+                (_SOCKET_FOLDER / f"seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)
