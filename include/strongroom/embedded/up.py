@@ -166,15 +166,21 @@ class _Once:
 
 
 def _start_airflow(installation: Installation, state: State, progress: Progress) -> None:
-    """All of Airflow's processes at once: each takes most of its time to import."""
+    """Airflow's processes, most of them at once: each takes most of its time to import."""
     parts = installation.airflow
     if all_running(parts, state):
         progress.found(f"Airflow ({', '.join(COMPONENTS)})")
         return
     with progress.step("airflow", f"Airflow ({', '.join(COMPONENTS)})", expected_seconds=25):
-        launched = [(part, part.launch(state)) for part in parts if not part.running(state)]
-        for part, log_start in launched:
-            part.await_ready(state, log_start)
+        waiting = {part.name: part for part in parts if not part.running(state)}
+        scheduler = waiting.pop("scheduler", None)
+        launched = {name: part.launch(state) for name, part in waiting.items()}
+        if "api-server" in launched:  # tasks report to it, and a scheduler starts tasks at once
+            waiting["api-server"].await_ready(state, launched.pop("api-server"))
+        if scheduler is not None:
+            scheduler.start(state)
+        for name, log_start in launched.items():
+            waiting[name].await_ready(state, log_start)
 
 
 def _say_what_is_there(installation: Installation, state: State, progress: Progress, *, proven: bool) -> None:
