@@ -100,10 +100,10 @@ def _inspect(directory: Path) -> ServerBinaries | None:
 
 
 def _runnable(binaries: ServerBinaries, account: ServiceAccount | None) -> ServerBinaries:
-    if account is None or can_execute(account, binaries.tool("postgres")):
+    if account is None or _all_run(account, binaries.bin_dir):
         return binaries
-    bin_dir = _readable_copy(binaries.bin_dir.parent.resolve(), binaries.version) / "bin"
-    if not can_execute(account, bin_dir / "postgres"):
+    bin_dir = _readable_copy(binaries.bin_dir.parent.resolve(), binaries.version)
+    if not _all_run(account, bin_dir):
         raise UnreachableDirectoryError(
             f"The user {account.name} cannot run PostgreSQL's programs in {binaries.bin_dir}, nor a copy.",
             hint="Install PostgreSQL where every user can read it, and name it in `postgres_directories`.",
@@ -111,26 +111,46 @@ def _runnable(binaries: ServerBinaries, account: ServiceAccount | None) -> Serve
     return ServerBinaries(binaries.major, binaries.version, bin_dir)
 
 
+def _all_run(account: ServiceAccount, bin_dir: Path) -> bool:
+    """Whether the server and the clients run, which need different libraries."""
+    return all(can_execute(account, bin_dir / name) for name in ("postgres", "initdb"))
+
+
 def _readable_copy(installation: Path, version: str) -> Path:
-    """Copy the installation once; the name depends on its place and age, so an update copies anew."""
+    """Copy the installation once, and give the copy's `bin`.
+
+    The copy's name depends on the original's place and age, so an update copies anew. A wheel keeps libraries
+    in `<package>.libs` beside its package, where the programs look for them; they are copied to the same
+    place relative to the programs.
+    """
+    package = installation.parent
+    libraries = package.with_name(f"{package.name}.libs")
     age = (installation / "bin" / "postgres").stat().st_mtime_ns
-    digest = hashlib.sha256(f"{installation}:{age}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"2:{installation}:{age}".encode()).hexdigest()[:12]
     target = _COPIES / f"strongroom-postgres-{version}-{digest}"
     if not _trusted(target):
-        staging = Path(tempfile.mkdtemp(prefix="strongroom-postgres-", dir=_COPIES))
-        try:
-            shutil.copytree(installation, staging / "tree", symlinks=True)
-            (staging / "tree").chmod(0o755)
-            (staging / "tree").rename(target)
-        except FileExistsError:
-            pass  # another process made the same copy in the meantime
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        _copy([installation, libraries], package.parent, target)
     if not _trusted(target):
         raise UnreachableDirectoryError(
             f"{target} belongs to somebody else and is not used.", hint=f"Remove it: rm -r {target}"
         )
-    return target
+    return target / installation.relative_to(package.parent) / "bin"
+
+
+def _copy(directories: list[Path], base: Path, target: Path) -> None:
+    staging = Path(tempfile.mkdtemp(prefix="strongroom-postgres-", dir=_COPIES))
+    try:
+        tree = staging / "tree"
+        for directory in filter(Path.is_dir, directories):
+            shutil.copytree(directory, tree / directory.relative_to(base), symlinks=True)
+        for directory in (tree, *(path for path in tree.rglob("*") if path.is_dir())):
+            directory.chmod(0o755)
+        tree.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another process made the same copy in the meantime
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _trusted(target: Path) -> bool:

