@@ -18,7 +18,7 @@ from strongroom.audit.database import (
     QueuedEntry,
     SequencedEntry,
 )
-from strongroom.audit.entries import parse_entry
+from strongroom.audit.entries import check_entry
 from strongroom.audit.errors import EntryError
 from strongroom.audit.events import MAX_EVENT_BYTES, Event, Target, event_bytes
 from strongroom.audit.identifiers import uuid7
@@ -100,10 +100,10 @@ def _fault(item: QueuedEntry, known: set[UUID]) -> str | None:
     if item.event_id in known:
         return "its identifier is in the log already"
     try:
-        event_id, _ = parse_entry(item.entry, "the entry")
+        check_entry(item.entry, item.event_id, "the entry")
     except EntryError as error:
         return error.message
-    return None if event_id == item.event_id else "its identifier is not the one in the queue"
+    return None
 
 
 def _record_rejection(database: LogDatabase, item: QueuedEntry, moment: datetime) -> None:
