@@ -238,8 +238,9 @@ class Services:
         loaded = load_policies(self.settings.policy_directory)
         if database in loaded.policies:
             return loaded.policies[database]
-        if loaded.errors:
-            raise next(iter(loaded.errors.values()))
+        for path, error in loaded.errors.items():
+            if path.stem == database:
+                raise error
         known = ", ".join(sorted(loaded.policies)) or "none"
         raise ConfigurationError(
             f"No policy in {self.settings.policy_directory} is about the database {database}.",

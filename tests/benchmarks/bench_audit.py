@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sqlalchemy import URL, Engine, create_engine, text
-from tests.benchmarks.rows import Row, rate_row, table
 
 from strongroom.access import Actor, ActorKind, Role, RunReference
 from strongroom.audit import AuditLog, Event, EventType, Target
@@ -29,6 +28,7 @@ from strongroom.postgres import Cluster, find_binaries, service_account
 from strongroom.postgres.account import process_options
 from strongroom.signing import SignerKey
 from strongroom.storage import LocalObjectStore
+from tests.benchmarks.rows import Row, rate_row, table
 
 CLIENTS = 16
 SECONDS = 5

@@ -22,8 +22,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.rows import Row, table, time_row
-
 from strongroom.backup.interface import BackupRequest
 from strongroom.backup.manifest import ManifestObject, Role
 from strongroom.backup.physical import PhysicalEngine
@@ -32,6 +30,7 @@ from strongroom.sample import customers_for_bytes, load_sample, parse_size_bytes
 from strongroom.sealing import SealingPipeline, X25519Identity, parse_recipient
 from strongroom.storage import LocalObjectStore
 from strongroom.vault import Content, object_context
+from tests.benchmarks.rows import Row, table, time_row
 
 ROUNDS = 2
 MEBIBYTE = 1 << 20

@@ -14,9 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.rows import Row, rate_row, table, time_row
-
 from strongroom.sealing import UNCHECKED, SealingPipeline, X25519Identity, seal, unseal
+from tests.benchmarks.rows import Row, rate_row, table, time_row
 
 GIB = 1 << 30
 ROUNDS = 3

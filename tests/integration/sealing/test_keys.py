@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.stub import Stubber
-from tests.support import require
 
 from strongroom.clock import FixedClock
 from strongroom.errors import ConfigurationError, InputError
@@ -33,6 +32,7 @@ from strongroom.sealing import (
 )
 from strongroom.signing import SignatureError, SignerKey
 from strongroom.storage import Condition, LocalObjectStore
+from tests.support import require
 
 NOW = datetime(2026, 8, 1, 2, tzinfo=UTC)
 CONTEXT = {"key": "backups/shop"}

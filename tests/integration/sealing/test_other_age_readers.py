@@ -6,7 +6,6 @@ import subprocess
 
 import pyrage
 import pytest
-from tests.support import require
 
 from strongroom.sealing import (
     UNCHECKED,
@@ -18,6 +17,7 @@ from strongroom.sealing import (
     seal,
     unseal,
 )
+from tests.support import require
 
 SIZES = [0, 1, 65535, 65536, 65537, 1_000_003]
 

@@ -5,7 +5,6 @@ import io
 import zlib
 
 import pytest
-from tests.support import TEST_DATA, require
 
 from strongroom.sealing import (
     UNCHECKED,
@@ -20,6 +19,7 @@ from strongroom.sealing import (
     parse_identity,
     unseal,
 )
+from tests.support import TEST_DATA, require
 
 VECTORS = TEST_DATA / "age-vectors"
 
