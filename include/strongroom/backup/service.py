@@ -34,7 +34,7 @@ from strongroom.backup.manifest import (
 from strongroom.backup.physical import PhysicalEngine
 from strongroom.backup.records import BackupSummary, Recorder
 from strongroom.clock import Clock
-from strongroom.errors import AccessDeniedError
+from strongroom.errors import AccessDeniedError, ConfigurationError
 from strongroom.postgres import Connection, LockHeldError, advisory_lock, connect, server_errors
 from strongroom.storage import ObjectStore, Retention
 from strongroom.vault import Content, Vault
@@ -77,7 +77,17 @@ class BackupPlan:
 
     @classmethod
     def from_policy(cls, policy: Policy) -> BackupPlan:
-        """The part of a policy that this is about."""
+        """The part of a policy that this is about.
+
+        Raises:
+            ConfigurationError: it asks for a way of backing up that this version does not have.
+        """
+        if policy.backup.method != "physical":
+            raise ConfigurationError(
+                f"The policy of {policy.database} asks for {policy.backup.method} backups,"
+                " which this version does not take.",
+                hint="Set `backup.method: physical`, which backs up the whole cluster.",
+            )
         chosen = policy.verify.fingerprint
         lock = policy.backup.lock
         return cls(
