@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +18,7 @@ from strongroom.embedded.airflow_parts import ADMIN, VIEWER
 from strongroom.embedded.pipelines import BACKUP_DAG, VERIFICATION_DAG
 from strongroom.embedded.rest import AirflowApi, ApiError
 from strongroom.embedded.sessions import marked_processes
+from strongroom.postgres.processes import ProcessIdentity
 
 pytestmark = [pytest.mark.e2e, pytest.mark.airflow]
 
@@ -129,9 +133,6 @@ def test_airflow_asks_for_a_password_also_on_its_pages(running):
 
 def test_what_ends_by_itself_is_started_again(running):
     triggerer = running.state["parts"]["triggerer"]["pid"]
-    import os
-    import signal
-
     os.kill(triggerer, signal.SIGKILL)
     assert "triggerer      DIED" in running.embedded("status", check=False).stdout
     running.embedded("up")
@@ -142,9 +143,21 @@ def test_what_ends_by_itself_is_started_again(running):
 
 def test_down_leaves_no_process_and_keeps_the_data(running):
     """The last test of this file: it stops everything."""
+    sessions = {part["pid"] for part in running.state["parts"].values()}
     stopped = running.embedded("down")
+    assert _processes_in(sessions) == []
     assert "control" in stopped.stdout
     assert running.state["parts"] == {}
     assert marked_processes(running.folder.path) == []
     assert running.embedded("down").stdout == "Nothing was running.\n"
     assert (running.folder.path / "postgres" / "shop" / "PG_VERSION").is_file()
+
+
+def _processes_in(sessions: set[int]) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            pid = int(entry.name)
+            if os.getsid(pid) in sessions and ProcessIdentity.of(pid) is not None:
+                found.append(pid)
+    return found

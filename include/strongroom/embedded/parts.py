@@ -137,7 +137,7 @@ def stop_parts(names: Sequence[str], state: State, folder: StateFolder) -> list[
     running = {record.name for record in records if record.alive() or members.get(record.name)}
     end(_leaders(programs), patience_seconds=_PATIENCE_SECONDS)
     for record in programs:
-        end(_members(record, folder), patience_seconds=1)
+        end({*members[record.name], *_members(record, folder)}, patience_seconds=1)
     # A fast shutdown: sessions are ended, everything is on disk; only then a harder one.
     end(_leaders(servers), first=signal.SIGINT, patience_seconds=60)
     for record in records:

@@ -58,13 +58,16 @@ def spawn(
 
 
 def session_members(leader: ProcessIdentity, marker: Path) -> list[ProcessIdentity]:
-    """The processes of a session: the leader, and what it started even when the leader is gone."""
+    """The processes of a session: the leader, and what it started even when the leader is gone.
+
+    A process that renames itself overwrites its environment; it is still known by the log that it prints to.
+    """
     led = leader.alive()
     return [
         identity
         for pid in _pids()
         if _session_of(pid) == leader.pid
-        and (led or _marked(pid, marker))
+        and (led or _marked(pid, marker) or _prints_below(pid, marker))
         and (identity := ProcessIdentity.of(pid)) is not None
     ]
 
@@ -132,6 +135,14 @@ def _session_of(pid: int) -> int | None:
         return os.getsid(pid)
     except (ProcessLookupError, PermissionError):
         return None
+
+
+def _prints_below(pid: int, directory: Path) -> bool:
+    """Whether the process's output goes to a file below the directory."""
+    try:
+        return any(Path(f"/proc/{pid}/fd/{number}").readlink().is_relative_to(directory) for number in (1, 2))
+    except OSError:
+        return False
 
 
 def _marked(pid: int, marker: Path) -> bool:

@@ -113,6 +113,14 @@ def test_a_part_that_never_works_shows_the_end_of_its_log(folder, state):
         part(folder, script, ready=lambda: False, patience_seconds=2).start(state)
 
 
+def test_what_a_killed_part_left_is_stopped_also_when_it_hides_its_environment(folder, state):
+    part(folder, PARENT.replace("process_group=0", "env={}")).start(state)
+    child = ProcessIdentity.of(int(printed(folder)))
+    os.kill(state.parts["part"].pid, signal.SIGKILL)
+    stop_part("part", state, folder)
+    assert not child.alive()
+
+
 def test_an_error_shows_the_log_of_this_start_only(folder, state):
     folder.log("part").write_text("an old misfortune\n")
     with pytest.raises(PartFailedError) as caught:
