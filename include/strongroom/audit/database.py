@@ -22,7 +22,7 @@ SEALING_LOCK = 0x5345414C4C4F47
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """The most that one batch of entries holds in memory."""
 
-MAX_BATCH_ENTRIES = 8192
+MAX_BATCH_ENTRIES = 4096
 
 _TAKE = """
     WITH head AS (SELECT id, octet_length(entry) AS bytes FROM audit_queue ORDER BY id LIMIT %(entries)s),
@@ -47,7 +47,7 @@ class LogState:
     published_size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QueuedEntry:
     """An event that waits to be sequenced."""
 
@@ -56,7 +56,7 @@ class QueuedEntry:
     event_id: UUID
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SequencedEntry:
     """An event at its place in the log."""
 
@@ -179,7 +179,7 @@ class LogDatabase:
                 "SELECT seq, entry FROM audit_entry WHERE seq >= %s AND seq < %s ORDER BY seq",
                 (first, first + TILE_WIDTH),
             )
-            return [(row[0], bytes(row[1])) for row in cursor]
+            return [(row[0], row[1]) for row in cursor]
 
     def last_seq(self) -> int:
         """The place of the last entry; -1 when there is none."""

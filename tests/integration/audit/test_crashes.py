@@ -106,11 +106,11 @@ def test_a_sealer_killed_at_any_step_loses_nothing(subject: LogUnderTest) -> Non
             if status != signal.SIGKILL:
                 break
             killed += 1
-            position += max(1, position // 5)
+            position += max(1, position // 4)
         assert sealers.stdin is not None
         sealers.stdin.close()
     assert status == 0
-    assert killed >= 25
+    assert killed >= 20
 
 
 def _sealers(arguments: list[str]) -> subprocess.Popen[str]:

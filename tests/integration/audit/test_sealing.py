@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from strongroom.access import Actor, ActorKind
 from strongroom.audit import (
+    AuditLog,
     Checkpoint,
     CheckpointError,
     EntryNotFoundError,
@@ -24,7 +26,9 @@ from strongroom.audit import (
     verify_log,
 )
 from strongroom.audit.database import sealing_session
+from strongroom.clock import SystemClock
 from strongroom.signing import SignerKey
+from strongroom.storage import ObjectLockedError, S3ObjectStore
 from tests.integration.audit.conftest import LogUnderTest, object_event
 
 
@@ -243,6 +247,24 @@ def test_the_checkpoint_is_the_form_that_everybody_reads(subject: LogUnderTest, 
             open_checkpoint(broken, subject.signer.verifier)
     with pytest.raises(CheckpointError):
         open_checkpoint(note, other)
+
+
+def test_a_log_in_a_real_bucket_checks_out_and_is_locked(
+    subject: LogUnderTest, s3_store: S3ObjectStore
+) -> None:
+    clock = SystemClock()
+    log = AuditLog(subject.engine, s3_store, subject.signer, clock, retention=timedelta(minutes=1))
+    for count in (300, 5):
+        subject.record(count)
+        assert log.seal().sealed == count
+    verifier = subject.signer.verifier
+    assert verify_log(s3_store, verifier).size == 305
+    assert check_proof(prove(s3_store, verifier, 304), verifier).index == 304
+    versions = [info for info in s3_store.list_versions("log/") if info.key == "log/checkpoint"]
+    assert len(versions) == 2
+    for info in versions:
+        with pytest.raises(ObjectLockedError):
+            s3_store.delete_version(info.key, info.version_id)
 
 
 def _entries(subject: LogUnderTest) -> list[bytes]:
