@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import select
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from strongroom.backup.clients import Client
 from strongroom.backup.errors import SourceFailedError
 from strongroom.backup.tarwatch import StreamFacts, TarWatch
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
 _PIPE_BYTES = 1 << 20
-_BUFFERS = 2
 _PATIENCE_SECONDS = 1.0
 _ARGUMENTS = ("--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast")
 
 
-class BaseBackupStream:
-    """The tar of a whole cluster with the WAL that makes it consistent. Iterate once, then ask for `facts`.
+class BaseBackupStream(io.RawIOBase):
+    """The tar of a whole cluster with the WAL that makes it consistent. Read to the end, then ask for `facts`.
 
-    A buffer is good until the next but one is asked for. The iteration fails, rather than end early, when
-    the program did not end well, so that nothing downstream takes a torso for a backup.
+    Reading fails, rather than end early, when the program did not end well, so that nothing downstream takes a
+    torso for a backup. The bytes go from the pipe straight into the reader's own buffer.
 
     Args:
         program: the path of `pg_basebackup`.
         conninfo: the source.
         label: the backup's label, in its `backup_label`.
-        alive: called for every buffer.
+        alive: called for every buffer, and every second while waiting for the server.
         progress: told how many bytes have passed.
     """
 
@@ -42,36 +46,43 @@ class BaseBackupStream:
         alive: Callable[[], None],
         progress: Callable[[int], None],
     ) -> None:
+        super().__init__()
         arguments = (*_ARGUMENTS, f"--label={label}")
         self._client = Client(program, arguments, conninfo, stdout=subprocess.PIPE)
         self._watch = TarWatch()
         self._alive = alive
         self._progress = progress
-
-    def __iter__(self) -> Iterator[memoryview]:
+        self._total = 0
         output = self._client.process.stdout
         if output is None:
             raise SourceFailedError("pg_basebackup has no output.")
-        descriptor = output.fileno()
-        _widen(descriptor)
-        views = [memoryview(bytearray(_PIPE_BYTES)) for _ in range(_BUFFERS)]
-        total = turn = 0
-        while size := self._read(descriptor, views[turn]):
-            piece = views[turn][:size]
-            self._watch.feed(piece)
-            total += size
-            self._progress(total)
-            yield piece
-            turn = (turn + 1) % _BUFFERS
-        self._client.finish()
-        self._watch.facts()
+        self._descriptor = output.fileno()
+        _widen(self._descriptor)
 
-    def _read(self, descriptor: int, view: memoryview) -> int:
-        """The next bytes; a server that keeps us waiting does not keep us from noticing that the lease is lost."""
+    def readable(self) -> bool:
+        """It is for reading."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read the next bytes; none at the end, which is reached only when the program ended well.
+
+        Raises:
+            TransientError: the source or the connection failed, or the lease is lost.
+            IntegrityError: the source is damaged, or the stream is not whole.
+        """
+        view = memoryview(buffer).cast("B")
         self._alive()
-        while not select.select([descriptor], [], [], _PATIENCE_SECONDS)[0]:
+        while not select.select([self._descriptor], [], [], _PATIENCE_SECONDS)[0]:
             self._alive()
-        return os.readv(descriptor, [view])
+        size = os.readv(self._descriptor, [view])
+        if size == 0:
+            self._client.finish()
+            self._watch.facts()
+            return 0
+        self._watch.feed(view[:size])
+        self._total += size
+        self._progress(self._total)
+        return size
 
     def facts(self) -> StreamFacts:
         """What the stream said of itself, once it is over.
@@ -83,7 +94,9 @@ class BaseBackupStream:
 
     def close(self) -> None:
         """End the program, whatever it is doing."""
-        self._client.end()
+        if not self.closed:
+            self._client.end()
+        super().close()
 
 
 def _widen(descriptor: int) -> None:

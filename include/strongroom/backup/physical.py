@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 
 from strongroom.backup.basebackup import BaseBackupStream
 from strongroom.backup.errors import IncompleteStreamError, SourceNotReadyError
@@ -100,7 +100,7 @@ class PhysicalEngine(BackupEngine):
             progress=lambda size: request.progress("base", size),
         )
         with closing(stream):
-            written = write("base.tar.zst.age", "base", stream)
+            written = write("base.tar.zst.age", "base", cast(BinaryIO, stream))
         facts = stream.facts()
         if facts.system_identifier != source.system_identifier:
             raise IncompleteStreamError(
