@@ -27,6 +27,7 @@ def test_it_prints_the_proof_the_address_and_how_to_sign_in(running):
     assert re.search(r"Backup \d{8}T\d{6}Z-[0-9a-f]{4} of shop: PROVEN", running.printed)
     assert f"http://127.0.0.1:{running.state['ports']['ui']}" in running.printed
     assert f"{ADMIN} / {running.credentials['airflow_admin']}" in running.printed
+    assert f"{running.folder.path / 'escrow.key'} opens every backup" in running.printed
 
 
 def test_backup_and_proof_were_pipeline_runs_that_succeeded(running):

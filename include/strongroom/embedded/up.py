@@ -191,6 +191,8 @@ def _say_what_is_there(installation: Installation, state: State, progress: Progr
     progress.say(f"Airflow   http://{at.LOOPBACK}:{installation.ports[at.UI]}")
     progress.say(f"Sign in   {ADMIN} / {installation.credentials.airflow_admin}")
     progress.say(f"Logs      {installation.folder.link / 'logs'}")
+    for escrow in installation.folder.escrow_keys():
+        progress.say(f"Escrow    {escrow} opens every backup: move it off this machine")
     progress.say("Stop      make down (data stays); make clean removes it")
 
 
