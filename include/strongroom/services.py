@@ -11,18 +11,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from strongroom.access import Actor, Permission, require
-from strongroom.canonical import JsonObject, parse_object
 from strongroom.clock import Clock, SystemClock
 from strongroom.errors import ConfigurationError
 from strongroom.policy import Policy, load_policies
 from strongroom.settings import FileKeySettings, LocalStoreSettings, Settings
-from strongroom.signing import SignerKey, VerifierKey, verify_json
+from strongroom.signing import SignerKey, VerifierKey
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from strongroom.audit import AuditLog, AuditSink, SealReport
-    from strongroom.backup import BackupService
+    from strongroom.backup import BackupManifest, BackupService
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
@@ -208,15 +207,17 @@ class Services:
             )
         )
 
-    def read_manifest(self, key: str) -> JsonObject:
+    def read_manifest(self, key: str) -> BackupManifest:
         """A backup's manifest, its signature checked.
 
         Raises:
             SignatureError: it was altered, or signed by another key.
+            ManifestError: it does not keep to the format.
             ObjectNotFoundError: it is not in the bucket.
         """
-        what = f"The manifest {key}"
-        return verify_json(parse_object(self.store.get_bytes(key), what), self.verifier_key, what)
+        from strongroom.backup import read_manifest
+
+        return read_manifest(self.store.get_bytes(key), self.verifier_key, f"The manifest {key}")
 
     def seal_audit_log(self, actor: Actor) -> SealReport:
         """Move recorded events into the log and publish it.

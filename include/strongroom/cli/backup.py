@@ -73,7 +73,7 @@ def show(
         record = BackupRepository().get(connection, backup_id)
     manifest = service.read_manifest(record.manifest_key)
     if as_json:
-        print_json(manifest)
+        print_json(manifest.document())
         return
     print_facts(
         {
@@ -89,7 +89,7 @@ def show(
         }
     )
     rows = [
-        (item["name"], human_bytes(item["size_bytes"]), ", ".join(item["epoch_ids"]), item["sha256"])
-        for item in manifest["objects"]
+        (item.name, human_bytes(item.size_bytes), ", ".join(item.epoch_ids), item.sha256)
+        for item in manifest.objects
     ]
     print_table("Objects", ["object", "size", "keys", "SHA-256"], rows, empty="The manifest lists nothing.")

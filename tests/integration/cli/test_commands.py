@@ -28,6 +28,7 @@ def test_a_backup_is_listed_shown_and_proven(installation):
         f"Backup {backup['backup_id']} of shop: PROVEN" in installation.run("verify", "show", "shop").stdout
     )
     assert installation.json("backup", "show", backup["backup_id"])["restore_point"]["lsn"]
+    assert "base.tar.zst.age" in installation.run("backup", "show", backup["backup_id"]).stdout
     assert list(installation.scratch.iterdir()) == []
 
 
