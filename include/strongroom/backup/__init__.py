@@ -19,6 +19,7 @@ from strongroom.backup.fingerprints import (
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
 from strongroom.backup.manifest import (
     BackupManifest,
+    ChainLink,
     ManifestObject,
     RestorePoint,
     ServerFacts,
@@ -38,6 +39,7 @@ __all__ = [
     "BackupRequest",
     "BackupService",
     "BackupSummary",
+    "ChainLink",
     "DamagedSourceError",
     "DatabaseFingerprints",
     "EngineResult",

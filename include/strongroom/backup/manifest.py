@@ -8,13 +8,23 @@
  "restore_point": {"name": "strongroom_<backup id>", "lsn": "0/3000060"},
  "objects": [{"name": "base.tar.zst.age", "role": "base", "key": "...", "size_bytes": 1, "sha256": "...",
               "plaintext_bytes": 1, "epoch_ids": ["..."]}, ...],
+ "chain": {"parent_id": "...", "parent_manifest_sha256": "...", "full_id": "...", "position": 1},
+ "server_manifest_sha256": "...", "kind_reason": "...",
  "policy_sha256": "...", "fencing_number": 1, "software": {"strongroom": "0.1.0"},
  "signature": {...}}
+
+`chain` is there when the backup is incremental, and only then: it cannot be restored without the one before it,
+down to the full backup. Members that do not apply are left out, so a manifest of the first version reads as before.
+
+A physical backup has one `base`, one `wal`, and a `tablespace` for each that the cluster has; a logical one has
+`globals`, `pre`, `post` and several `data`. `server_manifest` is PostgreSQL's own backup_manifest, which the next
+incremental backup starts from.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -38,7 +48,22 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 Count = Annotated[int, Field(ge=0)]
 Lsn = Annotated[str, Field(pattern=r"^[0-9A-F]{1,8}/[0-9A-F]{1,8}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Role = Literal["base", "wal", "fingerprints"]
+BackupId = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{4}$")]
+Role = Literal[
+    "base",
+    "wal",
+    "fingerprints",
+    "server_manifest",
+    "tablespace",
+    "globals",
+    "pre",
+    "data",
+    "post",
+    "large_objects",
+]
+_REPEATED = frozenset({"data", "tablespace"})
+_TABLESPACE = re.compile(r"^tablespaces/([1-9]\d*)\.tar\.zst\.age$")
+_OPTIONAL = ("chain", "server_manifest_sha256", "kind_reason")
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,22 @@ class RestorePoint:
 
 
 @dataclass(frozen=True)
+class ChainLink:
+    """What an incremental backup builds on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    parent_id: BackupId
+    """The backup just before it in the chain."""
+    parent_manifest_sha256: Sha256
+    """Of the parent's manifest as it is stored: another backup under the same id is not the parent."""
+    full_id: BackupId
+    """The full backup that the chain begins with."""
+    position: Annotated[int, Field(ge=1)]
+    """How many backups lie below it: 1 for the first incremental."""
+
+
+@dataclass(frozen=True)
 class ManifestObject:
     """One sealed object of the backup."""
 
@@ -80,6 +121,12 @@ class ManifestObject:
     """Of the sealed bytes."""
     plaintext_bytes: Count
     epoch_ids: tuple[str, ...]
+
+    @property
+    def tablespace_oid(self) -> int | None:
+        """The tablespace that it holds; None for every other role."""
+        match = _TABLESPACE.fullmatch(self.name) if self.role == "tablespace" else None
+        return int(match[1]) if match else None
 
     def stored(self) -> StoredObject:
         """The vault's reference to it: what is fetched must match it to the byte."""
@@ -101,7 +148,7 @@ class BackupManifest:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    backup_id: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{4}$")]
+    backup_id: BackupId
     """Sorts by time, by the database server's own clock."""
     database: str
     method: Literal["physical", "logical"]
@@ -116,6 +163,12 @@ class BackupManifest:
     policy_sha256: Sha256
     fencing_number: Annotated[int, Field(ge=1)]
     software: dict[str, str]
+    chain: ChainLink | None = None
+    """What an incremental backup builds on; a full backup has none."""
+    server_manifest_sha256: Sha256 | None = None
+    """Of PostgreSQL's backup_manifest, opened and decompressed; None before PostgreSQL 17, which cannot use it."""
+    kind_reason: Annotated[str, Field(max_length=500)] | None = None
+    """Why it is a full backup, where an incremental one might have been expected."""
 
     def object(self, role: Role) -> ManifestObject:
         """The object of that role.
@@ -127,6 +180,10 @@ class BackupManifest:
             if item.role == role:
                 return item
         raise ManifestError(f"The manifest of the backup {self.backup_id} names no object of role {role}.")
+
+    def having(self, role: Role) -> tuple[ManifestObject, ...]:
+        """All objects of that role, which may be none."""
+        return tuple(item for item in self.objects if item.role == role)
 
     @property
     def stored_bytes(self) -> int:
@@ -145,9 +202,10 @@ class BackupManifest:
 
     def document(self) -> JsonObject:
         """The manifest as a JSON object, not signed yet."""
+        members = asdict(self)
         return {
             "format": FORMAT,
-            **asdict(self),
+            **{name: value for name, value in members.items() if name not in _OPTIONAL or value is not None},
             "started_at": timestamp(self.started_at),
             "finished_at": timestamp(self.finished_at),
             "objects": [{**asdict(item), "epoch_ids": list(item.epoch_ids)} for item in self.objects],
@@ -213,9 +271,14 @@ def _contradictions(manifest: BackupManifest) -> Iterator[str]:
     for item in manifest.objects:
         if item.key != prefix + item.name:
             yield f"{item.name} does not lie below {prefix}"
-    roles = [item.role for item in manifest.objects]
+        if item.role == "tablespace" and item.tablespace_oid is None:
+            yield f"{item.name} is not the name of a tablespace's object"
+    roles = [item.role for item in manifest.objects if item.role not in _REPEATED]
     if len(set(roles)) != len(roles):
         yield "two objects have the same role"
+    names = [item.name for item in manifest.objects]
+    if len(set(names)) != len(names):
+        yield "two objects have the same name"
     if manifest.method == "physical" and not {"base", "wal"} <= set(roles):
         yield "a physical backup has a base and its WAL"
     start, stop = parse_lsn(manifest.start_lsn), parse_lsn(manifest.stop_lsn)
@@ -223,6 +286,21 @@ def _contradictions(manifest: BackupManifest) -> Iterator[str]:
         yield "start, stop and restore point are not in this order"
     if manifest.finished_at < manifest.started_at:
         yield "it finished before it started"
+    yield from _chain_contradictions(manifest)
+
+
+def _chain_contradictions(manifest: BackupManifest) -> Iterator[str]:
+    chain = manifest.chain
+    if (manifest.kind == "incremental") != (chain is not None):
+        yield "an incremental backup, and only that, has a chain"
+    if chain is None:
+        return
+    if manifest.method != "physical":
+        yield "only physical backups are incremental"
+    if not chain.full_id <= chain.parent_id < manifest.backup_id:
+        yield "the backups of its chain are not older than it"
+    if (chain.position == 1) != (chain.parent_id == chain.full_id):
+        yield "its position in the chain does not fit its parent"
 
 
 def _place(location: tuple[Any, ...]) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from strongroom.backup import (
     BackupManifest,
+    ChainLink,
     ManifestError,
     ManifestObject,
     RestorePoint,
@@ -17,7 +20,7 @@ from strongroom.backup import (
     read_manifest,
 )
 from strongroom.backup.manifest import parse_manifest
-from strongroom.signing import SignatureError, SignerKey
+from strongroom.signing import SignatureError, SignerKey, VerifierKey
 
 ID = "20260824T020000Z-1f3a"
 SIGNER = SignerKey.generate("strongroom.example")
@@ -102,3 +105,81 @@ def test_an_object_that_lies_elsewhere_is_refused() -> None:
     document["objects"][0]["key"] = "backups/other/20260824T020000Z-1f3a/base.tar.zst.age"
     with pytest.raises(ManifestError, match="does not lie below"):
         parse_manifest(document)
+
+
+FULL, CHILD = "20260823T020000Z-00aa", "20260823T140000Z-00bb"
+CHAIN = ChainLink(FULL, "ef" * 32, FULL, 1)
+
+
+def incremental() -> BackupManifest:
+    return replace(manifest(), kind="incremental", chain=CHAIN, server_manifest_sha256="12" * 32)
+
+
+def test_an_incremental_manifest_names_what_it_builds_on() -> None:
+    read = read_manifest(incremental().sign(SIGNER), SIGNER.verifier)
+    assert read == incremental()
+    assert read.chain == CHAIN
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        ({"chain": None}, "has a chain"),
+        ({"kind": "full"}, "has a chain"),
+        ({"chain": replace(CHAIN, parent_id=CHILD)}, "position"),
+        ({"chain": replace(CHAIN, position=2)}, "position"),
+        ({"chain": replace(CHAIN, parent_id=CHILD, full_id=ID, position=2)}, "older"),
+        ({"chain": replace(CHAIN, parent_id="20270101T000000Z-0000", position=2)}, "older"),
+        ({"chain": replace(CHAIN, parent_id=ID, full_id=ID)}, "older"),
+        ({"chain": replace(CHAIN, position=0)}, "position"),
+        ({"chain": replace(CHAIN, parent_id="../../etc")}, "parent_id"),
+        ({"method": "logical"}, "only physical"),
+    ],
+)
+def test_a_chain_that_makes_no_sense_is_refused(members: dict[str, Any], named: str) -> None:
+    with pytest.raises(ManifestError, match=named):
+        parse_manifest(replace(incremental(), **members).document())
+
+
+def test_a_backup_may_hold_several_tablespaces() -> None:
+    spaces = tuple(_object(f"tablespaces/{oid}.tar.zst.age", "tablespace") for oid in (16400, 16401))
+    read = parse_manifest(replace(manifest(), objects=manifest().objects + spaces).document())
+    assert [item.tablespace_oid for item in read.having("tablespace")] == [16400, 16401]
+    assert read.object("base").tablespace_oid is None
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (("tablespaces/../x.tar.zst.age", "tablespace"), "name of a tablespace"),
+        (("tablespaces/0.tar.zst.age", "tablespace"), "name of a tablespace"),
+        (("base2.tar.zst.age", "base"), "same role"),
+        (("base.tar.zst.age", "data"), "same name"),
+    ],
+)
+def test_objects_that_cannot_be_told_apart_are_refused(extra: tuple[str, Any], named: str) -> None:
+    with pytest.raises(ManifestError, match=named):
+        parse_manifest(replace(manifest(), objects=(*manifest().objects, _object(*extra))).document())
+
+
+def test_a_logical_backup_has_its_own_roles() -> None:
+    names = {
+        "globals.sql.zst.age": "globals",
+        "pre.age": "pre",
+        "post.age": "post",
+        "lo.age": "large_objects",
+    }
+    objects = [_object(name, role) for name, role in names.items()]
+    objects += [_object(f"data/{number}.age", "data") for number in (1, 2)]
+    read = parse_manifest(replace(manifest(), method="logical", objects=tuple(objects)).document())
+    assert [item.name for item in read.having("data")] == ["data/1.age", "data/2.age"]
+
+
+def test_a_manifest_of_the_first_version_still_reads() -> None:
+    golden = Path(__file__).parent / "golden"
+    trusted = VerifierKey.parse((golden / "manifest-first.pub").read_text())
+    data = (golden / "manifest-first.json").read_bytes()
+    read = read_manifest(data, trusted)
+    assert (read.backup_id, read.kind, read.chain) == (ID, "full", None)
+    assert [item.role for item in read.objects] == ["base", "wal", "fingerprints"]
+    assert {**json.loads(data), "signature": ...} == {**read.document(), "signature": ...}
