@@ -63,7 +63,7 @@ class Cluster:
         self.port = port
         self.log_path = log_path.absolute()
         self.settings = dict(settings or {})
-        self._setting_name = setting_name
+        self.setting_name = setting_name
         _check_socket_path(self.socket_dir, port or _SOCKET_PORT)
 
     def initialise(self, options: Mapping[str, str] | None = None, *, password: str | None = None) -> None:
@@ -77,7 +77,7 @@ class Cluster:
             PostgresError: initdb failed; the message carries what it said.
             UnreachableDirectoryError: the account cannot enter the place.
         """
-        own_directory(self.data_dir, self.account, setting=self._setting_name)
+        own_directory(self.data_dir, self.account, setting=self.setting_name)
         arguments: list[str | Path] = [
             self.binaries.tool("initdb"),
             f"--pgdata={self.data_dir}",
@@ -122,8 +122,8 @@ class Cluster:
             ServerStartError: it did not; the message carries its log's last lines.
             ScratchFullError: its disk is full.
         """
-        own_directory(self.socket_dir, self.account, setting=self._setting_name)
-        own_directory(self.data_dir, self.account, setting=self._setting_name)
+        own_directory(self.socket_dir, self.account, setting=self.setting_name)
+        own_directory(self.data_dir, self.account, setting=self.setting_name)
         log_start = self._prepare_log()
         arguments: list[str | Path] = [
             self.binaries.tool("pg_ctl"),
@@ -147,7 +147,7 @@ class Cluster:
         if "No space left on device" in log or "Disk quota exceeded" in log:
             raise ScratchFullError(
                 f"The server of {self.data_dir} did not start: its disk is full.",
-                hint=f"Free some room, or move it elsewhere with `{self._setting_name}`.",
+                hint=f"Free some room, or move it elsewhere with `{self.setting_name}`.",
             )
         raise ServerStartError(
             f"The server of {self.data_dir} did not start. Its log ends with:\n{_last_lines(log)}",

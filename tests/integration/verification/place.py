@@ -30,9 +30,9 @@ from strongroom.backup import (
     manifest_key,
     read_manifest,
 )
+from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
 from strongroom.backup.verification import Proof, RestoreVerifier, VerificationChecks, VerificationParts
 from strongroom.backup.verification.levels import LADDER, Level
-from strongroom.backup.verification.objects import BackupObjects, VaultObjects
 from strongroom.backup.verification.recorder import LevelReport, Recorder
 from strongroom.backup.verification.run import RestoreRun
 from strongroom.catalog import open_engine

@@ -1,17 +1,19 @@
 """Verification: a backup counts only when it has been restored and proven."""
 
-from strongroom.backup.verification.checks import VerificationChecks
-from strongroom.backup.verification.errors import (
+from strongroom.backup.restoring.errors import (
     BackupMissingError,
     BrokenArchiveError,
     ContentSizeError,
+    NotThisBackupError,
+    RecoveryError,
+    UnsafeArchiveError,
+)
+from strongroom.backup.verification.checks import VerificationChecks
+from strongroom.backup.verification.errors import (
     ExpectationFileError,
     ExpectationRunError,
     NotProvenError,
-    NotThisBackupError,
     ProofError,
-    RecoveryError,
-    UnsafeArchiveError,
 )
 from strongroom.backup.verification.proof import (
     Check,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from strongroom.backup.verification.recovery import ControlData
+from strongroom.backup.restoring.control import ControlData
 from strongroom.postgres import (
     SUPERUSER,
     Cluster,

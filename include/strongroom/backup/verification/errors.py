@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from strongroom.errors import ConfigurationError, IntegrityError, NotFoundError
+from strongroom.errors import ConfigurationError, IntegrityError
 
 if TYPE_CHECKING:
     from strongroom.backup.verification.proof import Proof
@@ -23,26 +23,6 @@ class NotProvenError(IntegrityError):
         )
 
 
-class BackupMissingError(NotFoundError):
-    """The bucket holds no complete backup under that name."""
-
-
-class ContentSizeError(IntegrityError):
-    """An object opened, and its content has another length than the manifest says."""
-
-
-class UnsafeArchiveError(IntegrityError):
-    """A tar member that no backup of PostgreSQL holds: it could write outside its directory."""
-
-
-class BrokenArchiveError(IntegrityError):
-    """A tar stream that ends too early or has a damaged header."""
-
-
-class RecoveryError(IntegrityError):
-    """Recovery ended, and not at the backup's restore point."""
-
-
 class ProofError(IntegrityError):
     """A document is no proof of this format, or not signed by the trusted key."""
 
@@ -53,7 +33,3 @@ class ExpectationFileError(ConfigurationError):
 
 class ExpectationRunError(ConfigurationError):
     """Great Expectations itself could not be run."""
-
-
-class NotThisBackupError(IntegrityError):
-    """A manifest stands under another backup's name."""

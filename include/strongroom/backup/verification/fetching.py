@@ -7,10 +7,10 @@ from pathlib import Path
 
 from strongroom.backup.fingerprints import parse_fingerprints
 from strongroom.backup.manifest import ManifestObject
-from strongroom.backup.verification.errors import BrokenArchiveError, UnsafeArchiveError
+from strongroom.backup.restoring.errors import BrokenArchiveError, UnsafeArchiveError
+from strongroom.backup.restoring.unpacking import unpack_tar
 from strongroom.backup.verification.recorder import LevelReport
 from strongroom.backup.verification.run import RestoreRun
-from strongroom.backup.verification.unpacking import unpack_tar
 from strongroom.errors import IntegrityError, NotFoundError
 from strongroom.postgres import ScratchFullError, free_bytes
 from strongroom.postgres.account import own_directory

@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from strongroom.backup.verification import contents, recovery
+from strongroom.backup.restoring import RecoveryTarget, configure, control_data, directory_command, recover
+from strongroom.backup.restoring.recovery import reached
+from strongroom.backup.restoring.wal import WalRange, wal_problems
+from strongroom.backup.verification import contents
 from strongroom.backup.verification.comparing import check_expectations, check_fingerprints, check_smoke_sql
 from strongroom.backup.verification.expectations_run import ExpectationProcess
 from strongroom.backup.verification.fetching import check_presence, check_room, fetch_all
 from strongroom.backup.verification.recorder import LevelReport, Recorder
 from strongroom.backup.verification.run import RestoreRun
-from strongroom.backup.verification.wal import WalRange, wal_problems
 from strongroom.errors import IntegrityError, StrongroomError
 from strongroom.postgres import (
     Cluster,
@@ -101,8 +103,10 @@ class RecoversToPoint(Level):
         self._check_identity(restore, report)
         point = restore.manifest.restore_point
         start = time.perf_counter()
-        cluster = recovery.prepare(restore.scratch, restore.wal_dir, point.name)
-        end = recovery.recover(restore.scratch, cluster)
+        cluster = restore.scratch.cluster()
+        command = directory_command(restore.scratch.directory / "restore-wal.sh", restore.wal_dir)
+        configure(cluster, RecoveryTarget.at_name(point.name), command)
+        end = recover(cluster)
         restore.recovery_seconds = time.perf_counter() - start
         restore.restored_to = end.time
         restore.cluster = cluster
@@ -110,17 +114,17 @@ class RecoversToPoint(Level):
             report.skipped(
                 "random point", "this backup has no shipped WAL; set `verify: random_point: false`"
             )
-        if recovery.reached(end, point.name, point.lsn):
+        if reached(end, point.name, point.lsn):
             report.passed("recovery", f"stopped at the restore point {point.name}, at {end.lsn}")
         else:
             report.failed(
                 "recovery",
-                f"stopped at {end.restore_point!r}, at {end.lsn}, instead of {point.name!r},"
+                f"stopped {end.reason!r}, at {end.lsn}, instead of {point.name!r},"
                 f" at {point.lsn}. The manifest and the log do not belong together; verify an older backup.",
             )
 
     def _check_identity(self, restore: RestoreRun, report: LevelReport) -> None:
-        found = str(recovery.control_data(restore.scratch).system_identifier)
+        found = str(control_data(restore.scratch.cluster()).system_identifier)
         wanted = restore.manifest.server.system_identifier
         if found == wanted:
             report.passed("cluster identity", "the system identifier of the manifest")
@@ -227,7 +231,7 @@ def _verify_files(restore: RestoreRun, report: LevelReport) -> bool:
 
 
 def _check_checksums(restore: RestoreRun, cluster: Cluster, report: LevelReport) -> None:
-    if not contents.checksums_enabled(recovery.control_data(restore.scratch)):
+    if not contents.checksums_enabled(control_data(cluster)):
         report.not_applicable("page checksums", "the source cluster has none (initdb --data-checksums)")
         return
     _report_tool(report, "page checksums", contents.page_checksums(cluster))

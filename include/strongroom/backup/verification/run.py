@@ -9,10 +9,10 @@ from pathlib import Path
 
 from strongroom.backup.fingerprints import FingerprintDocument
 from strongroom.backup.manifest import BackupManifest
+from strongroom.backup.restoring.objects import BackupObjects
 from strongroom.backup.verification.checks import VerificationChecks
 from strongroom.backup.verification.expectations import ExpectationSuite
 from strongroom.backup.verification.expectations_run import ExpectationProcess
-from strongroom.backup.verification.objects import BackupObjects
 from strongroom.backup.verification.proof import Measures, NotComparable
 from strongroom.postgres import Cluster, Scratch, databases
 from strongroom.postgres.session import connect

@@ -20,11 +20,11 @@ from strongroom import __version__
 from strongroom.access import Actor, Permission, require
 from strongroom.audit import AuditSink, Event, EventType, PolicyReference, Target
 from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
+from strongroom.backup.restoring.errors import NotThisBackupError
+from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
 from strongroom.backup.verification.checks import VerificationChecks
-from strongroom.backup.verification.errors import NotThisBackupError
 from strongroom.backup.verification.expectations import load_expectations
 from strongroom.backup.verification.levels import LADDER, Level, climb
-from strongroom.backup.verification.objects import BackupObjects, VaultObjects
 from strongroom.backup.verification.proof import Measures, NotComparable, Proof, document_sha256
 from strongroom.backup.verification.recorder import Recorder
 from strongroom.backup.verification.run import RestoreRun

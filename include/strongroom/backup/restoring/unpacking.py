@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from strongroom.backup.verification.errors import BrokenArchiveError, UnsafeArchiveError
+from strongroom.backup.restoring.errors import BrokenArchiveError, UnsafeArchiveError
 from strongroom.postgres import ServiceAccount
 
 Buffer = bytes | bytearray | memoryview

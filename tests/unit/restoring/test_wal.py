@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.backup.verification.wal import WalRange, wal_problems
+from strongroom.backup.restoring.wal import WalRange, wal_problems
 
 MIB = 1 << 20
 IDENTITY = 7_412_345_678_901_234_567

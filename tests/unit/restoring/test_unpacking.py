@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.backup.restoring.unpacking import unpack_tar
 from strongroom.backup.verification import BrokenArchiveError, UnsafeArchiveError
-from strongroom.backup.verification.unpacking import unpack_tar
 
 FORMAT = tarfile.USTAR_FORMAT
 

@@ -1,4 +1,4 @@
-"""A backup's objects, as a verification reads them: found in the bucket, opened through the vault, one pass each."""
+"""A backup's objects, as a restore reads them: found in the bucket, opened through the vault, one pass each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from strongroom.access import Actor
 from strongroom.backup.manifest import MANIFEST_NAME, ManifestObject, backup_prefix, manifest_key
-from strongroom.backup.verification.errors import BackupMissingError, ContentSizeError
+from strongroom.backup.restoring.errors import BackupMissingError, ContentSizeError
 from strongroom.storage import ObjectInfo, ObjectStore
 from strongroom.storage.errors import ObjectNotFoundError
 from strongroom.vault import Vault
