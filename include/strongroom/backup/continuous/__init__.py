@@ -1,0 +1,61 @@
+"""Continuous WAL: shipping a source's log as it is written, and reading what was shipped."""
+
+from strongroom.backup.continuous.archive import Frontier, TimelineFacts, WalArchive
+from strongroom.backup.continuous.errors import (
+    DivergedTimelineError,
+    ForeignSegmentError,
+    GapError,
+    HistoryError,
+    HistoryMissingError,
+    ReceiptError,
+    SegmentError,
+    ShippingInProgressError,
+    SlotInUseError,
+    SlotLagError,
+    SlotUnusableError,
+    WalRemovedError,
+)
+from strongroom.backup.continuous.history import (
+    Leg,
+    TimelineHistory,
+    TimelineSwitch,
+    history_name,
+    parse_history,
+)
+from strongroom.backup.continuous.receipts import (
+    ArchivedHistory,
+    ArchivedSegment,
+    Coverage,
+    Covered,
+    HistoryReceipt,
+    SegmentsReceipt,
+)
+
+__all__ = [
+    "ArchivedHistory",
+    "ArchivedSegment",
+    "Coverage",
+    "Covered",
+    "DivergedTimelineError",
+    "ForeignSegmentError",
+    "Frontier",
+    "GapError",
+    "HistoryError",
+    "HistoryMissingError",
+    "HistoryReceipt",
+    "Leg",
+    "ReceiptError",
+    "SegmentError",
+    "SegmentsReceipt",
+    "ShippingInProgressError",
+    "SlotInUseError",
+    "SlotLagError",
+    "SlotUnusableError",
+    "TimelineFacts",
+    "TimelineHistory",
+    "TimelineSwitch",
+    "WalArchive",
+    "WalRemovedError",
+    "history_name",
+    "parse_history",
+]
