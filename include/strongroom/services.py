@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from strongroom.audit import AuditLog, AuditSink, SealReport
     from strongroom.backup import BackupManifest, BackupService
+    from strongroom.backup.indexing import CatalogKeeper
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
@@ -205,6 +206,15 @@ class Services:
                 expectations_directory=self.settings.expectations_directory,
                 postgres_directories=self.settings.postgres_directories,
             )
+        )
+
+    @cached_property
+    def catalog(self) -> CatalogKeeper:
+        """Makes the index again from the bucket, and compares the two."""
+        from strongroom.backup.indexing import CatalogParts, CatalogRebuilder
+
+        return CatalogRebuilder(
+            CatalogParts(self.store, self.engine, self.sink, self.verifier_key, self.clock)
         )
 
     def read_manifest(self, key: str) -> BackupManifest:

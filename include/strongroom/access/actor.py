@@ -36,6 +36,7 @@ class Permission(enum.StrEnum):
     MANAGE_KEYS = "manage_keys"
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"
+    REBUILD_CATALOG = "rebuild_catalog"
 
 
 _GRANTS: dict[Role, frozenset[Permission]] = {

@@ -15,11 +15,10 @@ from sqlalchemy import Engine
 
 from strongroom.audit.checkpoint import Checkpoint
 from strongroom.audit.database import LogDatabase, LogState, sealing_session
-from strongroom.audit.errors import SealInterruptedError
 from strongroom.audit.history import check_history
 from strongroom.audit.published import PublishedHead, PublishedLog
 from strongroom.audit.publisher import publish_checkpoint, publish_tiles
-from strongroom.audit.recovery import RecoveryReport, recover_from_bucket
+from strongroom.audit.recovery import RecoveryReport, recover_log
 from strongroom.audit.sequencer import sequence_batch
 from strongroom.audit.tiles import TreeEdge
 from strongroom.clock import Clock
@@ -105,10 +104,7 @@ class AuditLog:
             LogIntegrityError: the published entries do not give the signed root. Nothing was changed.
             SealInterruptedError: a sealer is at work.
         """
-        with sealing_session(self._engine) as database:
-            if database is None:
-                raise SealInterruptedError("Another sealer is at work; try again.")
-            return recover_from_bucket(database, self._published, self._clock)
+        return recover_log(self._engine, self._store, self._signer.verifier, self._clock)
 
     def _busy(self) -> SealReport:
         with self._engine.connect() as connection:

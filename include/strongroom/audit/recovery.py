@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from strongroom.audit.database import LogDatabase, LogState, SequencedEntry
+from sqlalchemy import Engine
+
+from strongroom.audit.database import LogDatabase, LogState, SequencedEntry, sealing_session
 from strongroom.audit.entries import parse_entry
-from strongroom.audit.errors import LogForkedError, LogIntegrityError
+from strongroom.audit.errors import LogForkedError, LogIntegrityError, SealInterruptedError
 from strongroom.audit.events import Event, Target, event_bytes
 from strongroom.audit.identifiers import uuid7
 from strongroom.audit.merkle import leaf_hash
@@ -21,6 +23,8 @@ from strongroom.audit.sequencer import SEALER
 from strongroom.audit.taxonomy import EventType
 from strongroom.audit.tiles import TILE_WIDTH, TileTree, TreeEdge
 from strongroom.clock import Clock
+from strongroom.signing import VerifierKey
+from strongroom.storage.interface import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,40 @@ class RecoveryReport:
 
     recovered: int
     size: int
+
+
+@dataclass(frozen=True)
+class PublishedGap:
+    """How many entries are published, and how many of them the control database lacks."""
+
+    size: int
+    behind: int
+
+
+def recover_log(engine: Engine, store: ObjectStore, verifier: VerifierKey, clock: Clock) -> RecoveryReport:
+    """Bring the control database up to the published log. Needs no private key.
+
+    Raises:
+        LogForkedError: the published log does not extend what the control database has.
+        LogIntegrityError: the published entries do not give the signed root. Nothing was changed.
+        SealInterruptedError: a sealer is at work.
+    """
+    with sealing_session(engine) as database:
+        if database is None:
+            raise SealInterruptedError("Another sealer is at work; try again.")
+        return recover_from_bucket(database, PublishedLog(store, verifier), clock)
+
+
+def published_gap(engine: Engine, store: ObjectStore, verifier: VerifierKey) -> PublishedGap:
+    """Compare the sizes of the published log and of the control database's.
+
+    Raises:
+        CheckpointError: the checkpoint is malformed, or not signed by the trusted key.
+    """
+    size = PublishedLog(store, verifier).head().checkpoint.size
+    with engine.connect() as connection:
+        known = connection.exec_driver_sql("SELECT size FROM audit_state").scalar_one()
+    return PublishedGap(size, max(0, size - known))
 
 
 def recover_from_bucket(database: LogDatabase, published: PublishedLog, clock: Clock) -> RecoveryReport:

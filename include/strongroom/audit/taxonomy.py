@@ -45,6 +45,7 @@ class EventType(enum.StrEnum):
     AUDIT_ENTRY_REJECT = "audit:entry:reject"
     POLICY_FILE_CHANGE = "policy:file:change"
     CATALOG_SCHEMA_UPGRADE = "catalog:schema:upgrade"
+    CATALOG_INDEX_REBUILD = "catalog:index:rebuild"
 
 
 @dataclass(frozen=True)
@@ -94,5 +95,6 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.AUDIT_ENTRY_REJECT: OcsfClass(_API, 4),
     EventType.POLICY_FILE_CHANGE: OcsfClass(_ENTITY, 3),
     EventType.CATALOG_SCHEMA_UPGRADE: OcsfClass(_DATASTORE, 2),
+    EventType.CATALOG_INDEX_REBUILD: OcsfClass(_DATASTORE, 2),
 }
 """Where each type of event stands in OCSF."""

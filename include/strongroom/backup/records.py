@@ -93,7 +93,7 @@ class Recorder:
     ) -> BackupSummary:
         """The backup is complete: its record and its event are written together."""
         with self._transaction() as connection:
-            self._backups.add(connection, _record(manifest, manifest_sha256))
+            self._backups.add(connection, backup_record(manifest, manifest_sha256))
             event = self._event(
                 EventType.BACKUP_RUN_EXECUTE,
                 "result",
@@ -161,7 +161,7 @@ class Recorder:
         except IntegrityError:
             return  # of another installation or altered: not ours to index, and a verification says so
         with self._transaction() as connection:
-            self._backups.add(connection, _record(manifest, hashlib.sha256(data).hexdigest()))
+            self._backups.add(connection, backup_record(manifest, hashlib.sha256(data).hexdigest()))
 
     def _emit(self, kind: EventType, phase: Any, outcome: Any = None, **members: Any) -> None:
         with self._transaction() as connection:
@@ -208,7 +208,8 @@ class Recorder:
             ) from error
 
 
-def _record(manifest: BackupManifest, manifest_sha256: str) -> BackupRecord:
+def backup_record(manifest: BackupManifest, manifest_sha256: str) -> BackupRecord:
+    """A backup's row in the control database."""
     return BackupRecord(
         backup_id=manifest.backup_id,
         database=manifest.database,

@@ -60,13 +60,22 @@ class BackupRepository:
         Raises:
             BackupNotFoundError: none is recorded under that id.
         """
-        statement = select(tables.backup).where(tables.backup.c.backup_id == backup_id)
-        row = connection.execute(statement).mappings().one_or_none()
-        if row is None:
+        record = self.find(connection, backup_id)
+        if record is None:
             raise BackupNotFoundError(
                 f"There is no backup {backup_id}.", hint="`strongroom backup list` shows what there is."
             )
-        return BackupRecord(**row)
+        return record
+
+    def find(self, connection: Connection, backup_id: str) -> BackupRecord | None:
+        """One backup, or None where the index does not know it (the bucket may)."""
+        statement = select(tables.backup).where(tables.backup.c.backup_id == backup_id)
+        row = connection.execute(statement).mappings().one_or_none()
+        return BackupRecord(**row) if row else None
+
+    def remove(self, connection: Connection, backup_id: str) -> None:
+        """Forget a backup that is no longer in the bucket."""
+        connection.execute(delete(tables.backup).where(tables.backup.c.backup_id == backup_id))
 
     def latest(self, connection: Connection, database: str) -> BackupRecord:
         """The newest backup of a database.
@@ -92,6 +101,16 @@ class ProofRepository:
         values = {**asdict(record), "levels": dict(record.levels)}
         statement = insert(tables.proof).values(values)
         connection.execute(statement.on_conflict_do_update(index_elements=["proof_key"], set_=values))
+
+    def find(self, connection: Connection, proof_key: str) -> ProofRecord | None:
+        """One proof, or None where the index does not know it (the bucket may)."""
+        statement = select(tables.proof).where(tables.proof.c.proof_key == proof_key)
+        row = connection.execute(statement).mappings().one_or_none()
+        return _proof(row) if row else None
+
+    def remove(self, connection: Connection, proof_key: str) -> None:
+        """Forget a proof that is no longer in the bucket."""
+        connection.execute(delete(tables.proof).where(tables.proof.c.proof_key == proof_key))
 
     def list(
         self, connection: Connection, *, database: str | None = None, backup_id: str | None = None

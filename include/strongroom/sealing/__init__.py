@@ -26,7 +26,7 @@ from strongroom.sealing.errors import (
     WrongKeyError,
 )
 from strongroom.sealing.header import Header, Stanza, parse_header
-from strongroom.sealing.keyring import KeyRing
+from strongroom.sealing.keyring import KeyRing, read_epoch
 from strongroom.sealing.keytext import parse_identities, parse_identity, parse_recipient
 from strongroom.sealing.kms import KmsKeyProvider
 from strongroom.sealing.passphrase import PassphraseIdentity, PassphraseRecipient
@@ -90,6 +90,7 @@ __all__ = [
     "parse_identities",
     "parse_identity",
     "parse_recipient",
+    "read_epoch",
     "read_header",
     "rewrap",
     "seal",

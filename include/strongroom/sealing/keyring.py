@@ -182,12 +182,26 @@ class KeyRing:
         return epoch
 
     def _read(self, key: str) -> Epoch:
-        what = f"The key record {key}"
-        document = parse_object(self._store.get_bytes(key, max_bytes=_MAX_RECORD_BYTES), what)
-        epoch = from_document(verify_json(document, self._verifier, what), what)
-        if _key(epoch.id) != key:
-            raise KeyRecordError(f"{what} is the record of another epoch, {epoch.id}.")
-        return epoch
+        return read_epoch(self._store.get_bytes(key, max_bytes=_MAX_RECORD_BYTES), key, self._verifier)
+
+
+def read_epoch(data: bytes, key: str, verifier: VerifierKey) -> Epoch:
+    """The epoch in a stored record.
+
+    Args:
+        data: the record's bytes.
+        key: where it lies in the store.
+        verifier: the key that must have signed it.
+
+    Raises:
+        SignatureError: unsigned, altered, or signed by another key.
+        KeyRecordError: it is not where it belongs or does not keep to the format.
+    """
+    what = f"The key record {key}"
+    epoch = from_document(verify_json(parse_object(data, what), verifier, what), what)
+    if _key(epoch.id) != key:
+        raise KeyRecordError(f"{what} is the record of another epoch, {epoch.id}.")
+    return epoch
 
 
 def _key(epoch_id: str) -> str:

@@ -120,6 +120,7 @@ class SealedVault(Vault):
                 trail.event("result", "success"),
                 hashes={"ciphertext_sha256": stored.sha256},
                 counts={"stored_bytes": stored.size_bytes, "plaintext_bytes": stored.plaintext_bytes},
+                details={"kind": stored.kind, "epoch_ids": stored.epoch_ids},
             )
             self._parts.sink.emit(connection, event)
 

@@ -41,7 +41,11 @@ class Installation:
         """Run `strongroom` with these arguments."""
         return subprocess.run(
             [sys.executable, "-m", "strongroom.cli", *arguments],
-            env={"PATH": os.environ["PATH"], "STRONGROOM_SETTINGS": str(self.folder / "settings.yaml")},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(REPOSITORY / "include"),
+                "STRONGROOM_SETTINGS": str(self.folder / "settings.yaml"),
+            },
             capture_output=True,
             text=True,
             timeout=240,

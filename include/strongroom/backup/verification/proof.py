@@ -25,6 +25,7 @@ from enum import StrEnum
 
 from strongroom.backup.verification.errors import ProofError
 from strongroom.canonical import JsonObject, canonical_bytes, parse_object
+from strongroom.catalog import ProofRecord
 from strongroom.clock import parse_timestamp, timestamp
 from strongroom.signing import SignerKey, VerifierKey, verify_json
 
@@ -152,6 +153,19 @@ class Proof:
     def key(self) -> str:
         """Where the proof stands in the bucket."""
         return f"proofs/{self.database}/{self.backup_id}/{self.verified_at:%Y%m%dT%H%M%S.%fZ}.json"
+
+    def record(self) -> ProofRecord:
+        """Its row in the control database."""
+        return ProofRecord(
+            proof_key=self.key,
+            database=self.database,
+            backup_id=self.backup_id,
+            result=self.result,
+            verified_at=self.verified_at,
+            rto_seconds=self.rto_seconds,
+            rpo_seconds=self.rpo_seconds,
+            levels={level.level: str(level.status) for level in self.levels},
+        )
 
     def problems(self) -> list[tuple[str, Check]]:
         """What keeps the backup from being proven: level and check."""

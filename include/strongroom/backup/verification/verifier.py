@@ -28,7 +28,7 @@ from strongroom.backup.verification.levels import LADDER, Level, climb
 from strongroom.backup.verification.proof import Measures, NotComparable, Proof, document_sha256
 from strongroom.backup.verification.recorder import Recorder
 from strongroom.backup.verification.run import RestoreRun
-from strongroom.catalog import ProofRecord, ProofRepository
+from strongroom.catalog import ProofRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, IntegrityError
 from strongroom.postgres import find_binaries, remove_stale_scratch, scratch_cluster
@@ -239,23 +239,13 @@ class _Trail:
 
     def result(self, proof: Proof, proof_sha256: str) -> None:
         """Record the proof, that it was signed, and how the verification ended, in one transaction."""
-        levels = {level.level: str(level.status) for level in proof.levels}
+        record = proof.record()
         ended = replace(
             self._event(proof.backup_id),
             phase="result",
             outcome="success" if proof.proven else "failure",
             hashes={"proof_sha256": proof_sha256, "manifest_sha256": proof.manifest_sha256},
-            details={name.lower(): status for name, status in levels.items()},
-        )
-        record = ProofRecord(
-            proof_key=proof.key,
-            database=proof.database,
-            backup_id=proof.backup_id,
-            result=proof.result,
-            verified_at=proof.verified_at,
-            rto_seconds=proof.rto_seconds,
-            rpo_seconds=proof.rpo_seconds,
-            levels=levels,
+            details={name.lower(): status for name, status in record.levels.items()},
         )
         signed = replace(
             ended,

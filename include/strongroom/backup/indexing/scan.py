@@ -1,0 +1,67 @@
+"""One pass over the bucket inside one transaction: what every source of the index works with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from strongroom.backup.indexing.inventory import Inventory
+from strongroom.backup.indexing.report import Findings, Problem, Tally
+from strongroom.catalog import ObjectRecord, ObjectRepository
+from strongroom.errors import AccessDeniedError, StrongroomError
+from strongroom.signing import VerifierKey
+from strongroom.storage import ObjectStore
+
+Document = TypeVar("Document")
+
+
+@dataclass
+class Scan:
+    """The bucket, the index, and what was found so far."""
+
+    connection: Connection
+    store: ObjectStore
+    trusted: VerifierKey
+    inventory: Inventory
+    findings: Findings = field(default_factory=Findings)
+    backups: Tally = field(default_factory=Tally)
+    proofs: Tally = field(default_factory=Tally)
+    objects: Tally = field(default_factory=Tally)
+    epochs: int = 0
+
+    def document(self, key: str, read: Callable[[bytes, str], Document]) -> tuple[Document, str] | None:
+        """A signed document and its SHA-256; None, and a finding, when it cannot be believed.
+
+        Args:
+            key: the document's key.
+            read: gives the document from its bytes and its name, once its signature was checked.
+
+        Raises:
+            TransientError: the store does not answer, which says nothing about the document.
+            AccessDeniedError: the store refuses, which says nothing about it either.
+        """
+        try:
+            data = self.store.get_bytes(key)
+            return read(data, key), hashlib.sha256(data).hexdigest()
+        except StrongroomError as error:
+            if error.retryable or isinstance(error, AccessDeniedError):
+                raise
+            self.findings.add(Problem.NOT_BELIEVED, key, error.message)
+            return None
+
+    def index_object(self, record: ObjectRecord) -> None:
+        """Make the index say what a signed document says of an object, where it does not."""
+        repository = ObjectRepository()
+        old = repository.find(self.connection, record.key)
+        if self.objects.count(old and _facts(old), _facts(record)):
+            repository.add(self.connection, record)
+
+
+def _facts(record: ObjectRecord) -> tuple[object, ...]:
+    """What a record says of the object itself; when it came and as which version is the index's own knowledge."""
+    return (record.kind, record.size_bytes, record.sha256, record.plaintext_bytes, record.compressed,
+            sorted(record.epoch_ids))  # fmt: skip

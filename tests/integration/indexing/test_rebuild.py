@@ -1,0 +1,227 @@
+"""The bucket is the truth: the index made again from it, and what cannot be believed told and left out."""
+
+import json
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from strongroom.access import Actor, ActorKind, Role
+from strongroom.audit import verify_log
+from strongroom.backup.indexing import Problem
+from strongroom.errors import AccessDeniedError
+from strongroom.signing import SignerKey
+from strongroom.storage import LocalObjectStore, ObjectInfo, StoreUnavailableError
+from tests.integration.indexing.conftest import FILE
+from tests.integration.verification.place import ACTOR
+
+AUDITOR = Actor("eve", ActorKind.PERSON, frozenset({Role.AUDITOR}))
+
+
+def found(report):
+    """The problems, with the keys that they are about."""
+    return {(item.problem, item.key) for item in report.findings}
+
+
+def events(survivor):
+    with survivor.engine.connect() as connection:
+        rows = connection.execute(text("SELECT entry FROM audit_queue ORDER BY id")).scalars()
+        documents = [json.loads(bytes(row)) for row in rows]
+    return [event for event in documents if event["type"] == "catalog:index:rebuild"]
+
+
+def sign_again(path, signer, **changes):
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(signer.sign_json({**document, **changes})))
+
+
+def test_a_lost_control_database_is_made_again_from_the_bucket(survivor, original):
+    report = survivor.rebuild()
+    assert report.findings == ()
+    assert survivor.index() == original.index
+    assert (report.backups.added, report.proofs.added) == (1, 1)
+    assert report.epochs == 2
+
+
+def test_the_audit_log_goes_on_where_the_bucket_says_it_was(survivor):
+    published = verify_log(survivor.store, survivor.place.signer.verifier)
+    report = survivor.rebuild()
+    assert (report.log_entries, report.log_behind) == (published.size, published.size)
+    survivor.log().seal()
+    after = verify_log(survivor.store, survivor.place.signer.verifier)
+    assert after.size > published.size
+
+
+def test_rebuilding_again_changes_nothing(survivor):
+    survivor.rebuild()
+    before = survivor.index()
+    again = survivor.rebuild()
+    assert (again.differences, again.problem_count, again.log_behind) == (0, 0, 0)
+    assert survivor.index() == before
+
+
+def test_rebuilding_needs_no_private_key_of_any_kind(survivor):
+    keeper = survivor.keeper()
+    for name in ("signing.key", "local.key"):
+        (survivor.place.directory / name).unlink()
+    assert keeper.rebuild(ACTOR).problem_count == 0
+
+
+def test_attempt_and_result_are_recorded_with_what_was_found(survivor):
+    survivor.rebuild()
+    attempt, result = events(survivor)
+    assert attempt["data"]["phase"] == "attempt"
+    assert result["data"]["outcome"] == "success"
+    assert result["data"]["counts"]["backups"] == 1
+    assert result["data"]["correlation_id"] == attempt["data"]["correlation_id"]
+
+
+def test_a_manifest_of_a_stranger_is_told_and_not_indexed(survivor):
+    sign_again(survivor.manifest, SignerKey.generate("stranger"))
+    report = survivor.rebuild()
+    key = str(survivor.manifest.relative_to(survivor.bucket))
+    assert (Problem.NOT_BELIEVED, key) in found(report)
+    assert survivor.index()["backups"] == []
+    assert events(survivor)[-1]["data"]["outcome"] == "partial"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"not json", b"\xff\xfe", b'{"format": "x"}', b"[" * 100_000]
+)
+def test_a_manifest_that_is_none_is_told_and_does_not_stop_the_rest(survivor, content):
+    other = survivor.manifest.parent.parent / "20200101T000000Z-0000"
+    other.mkdir()
+    (other / "manifest.json").write_bytes(content)
+    report = survivor.rebuild()
+    assert [item.problem for item in report.findings] == [Problem.NOT_BELIEVED]
+    assert len(survivor.index()["backups"]) == 1
+
+
+def test_a_manifest_that_was_moved_is_not_the_backup_of_its_new_place(survivor):
+    other = survivor.bucket / "backups" / "other" / survivor.place.backup_id
+    shutil.copytree(survivor.manifest.parent, other)
+    report = survivor.rebuild()
+    moved = f"backups/other/{survivor.place.backup_id}/manifest.json"
+    assert (Problem.NOT_BELIEVED, moved) in found(report)
+    assert [backup.database for backup in survivor.index()["backups"]] == ["shop"]
+
+
+def test_a_proof_of_another_manifest_proves_nothing(survivor):
+    sign_again(survivor.proof, survivor.place.signer, manifest_sha256="0" * 64)
+    report = survivor.rebuild()
+    assert [item.problem for item in report.findings] == [Problem.NOT_BELIEVED]
+    assert survivor.index()["proofs"] == []
+
+
+def test_a_proof_that_was_altered_is_not_indexed(survivor):
+    survivor.proof.write_text(survivor.proof.read_text().replace('"shop"', '"shoq"', 1))
+    assert survivor.rebuild().problems == {"not_believed": 1}
+    assert survivor.index()["proofs"] == []
+
+
+def test_an_object_that_the_manifest_names_and_that_is_gone_is_told(survivor):
+    base = survivor.manifest.with_name("base.tar.zst.age")
+    base.unlink()
+    report = survivor.rebuild()
+    assert found(report) == {(Problem.MISSING, str(base.relative_to(survivor.bucket)))}
+    assert len(survivor.index()["backups"]) == 1, (
+        "the backup is known, so that a verification can say what is wrong"
+    )
+    assert survivor.rebuild().problems == {"missing": 1}
+
+
+def test_an_object_of_another_size_is_told(survivor):
+    base = survivor.manifest.with_name("base.tar.zst.age")
+    base.write_bytes(base.read_bytes()[:-1])
+    assert found(survivor.rebuild()) == {(Problem.DIFFERENT, str(base.relative_to(survivor.bucket)))}
+
+
+def test_a_key_record_that_is_gone_is_told_for_what_it_opens(survivor):
+    (record,) = survivor.bucket.glob("keys/backup-*.json")
+    record.unlink()
+    assert {item.key for item in survivor.rebuild().findings} == {f"keys/{record.name}"}
+
+
+def test_a_sealed_object_that_nobody_signed_for_is_told(survivor):
+    shutil.copy2(survivor.bucket / FILE, survivor.bucket / "files" / "stranger.zst.age")
+    assert found(survivor.rebuild()) == {(Problem.UNKNOWN, "files/stranger.zst.age")}
+
+
+def test_a_backup_without_a_manifest_is_counted_as_unfinished(survivor):
+    survivor.manifest.unlink()
+    report = survivor.rebuild()
+    assert report.unfinished_backups == 1
+    assert survivor.index()["backups"] == []
+
+
+def test_a_backup_that_was_deleted_is_told_and_forgotten_on_request_only(survivor):
+    survivor.rebuild()
+    objects = list(survivor.manifest.parent.glob("*.age"))
+    shutil.rmtree(survivor.manifest.parent)
+    survivor.proof.unlink()
+    report = survivor.rebuild()
+    assert report.problems == {"lost": 2 + len(objects)}
+    assert len(survivor.index()["backups"]) == 1
+    assert survivor.rebuild(forget=True).forgotten == report.problem_count
+    assert (survivor.index()["backups"], survivor.index()["proofs"]) == ([], [])
+    assert survivor.rebuild().problem_count == 0
+
+
+class FailingListing(LocalObjectStore):
+    """A bucket whose listing ends in an error after a few objects."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        for number, item in enumerate(super().list(prefix)):
+            if number == 3:
+                raise StoreUnavailableError("The bucket does not answer.")
+            yield item
+
+
+class FailingReads(LocalObjectStore):
+    """A bucket that answers no request for a proof."""
+
+    def get_bytes(self, key: str, **options):
+        if key.startswith("proofs/"):
+            raise StoreUnavailableError("The bucket does not answer.")
+        return super().get_bytes(key, **options)
+
+
+@pytest.mark.parametrize("kind", [FailingListing, FailingReads])
+def test_half_a_listing_is_an_error_and_leaves_the_index_as_it_was(survivor, kind):
+    survivor.rebuild()
+    before = survivor.index()
+    with pytest.raises(StoreUnavailableError):
+        survivor.keeper(kind(survivor.bucket)).rebuild(ACTOR, forget=True)
+    assert survivor.index() == before
+    assert events(survivor)[-1]["data"]["outcome"] == "failure"
+
+
+def test_a_broken_log_is_told_and_keeps_no_backup_from_being_found(survivor):
+    for bundle in survivor.bucket.glob("log/tile/entries/**/*"):
+        if bundle.is_file():
+            bundle.write_bytes(bundle.read_bytes().replace(b"backup:run", b"backup:fun", 1))
+    report = survivor.rebuild()
+    assert (Problem.NOT_BELIEVED, "log/checkpoint") in found(report)
+    assert len(survivor.index()["backups"]) == 1
+    assert report.log_behind == 0
+
+
+def test_a_check_changes_nothing_and_tells_the_same(survivor):
+    survivor.rebuild()
+    with survivor.engine.begin() as connection:
+        connection.execute(text("DELETE FROM proof"))
+        connection.execute(text("UPDATE backup SET timeline = 9"))
+    report = survivor.keeper().check(ACTOR)
+    assert (report.proofs.added, report.backups.changed) == (1, 1)
+    assert survivor.index()["proofs"] == []
+    assert survivor.rebuild().differences == 2
+    assert survivor.keeper().check(ACTOR).differences == 0
+
+
+def test_who_may_not_is_refused_and_that_is_recorded(survivor):
+    with pytest.raises(AccessDeniedError):
+        survivor.keeper().rebuild(AUDITOR)
+    with survivor.engine.connect() as connection:
+        entry = connection.execute(text("SELECT entry FROM audit_queue")).scalar_one()
+    assert json.loads(bytes(entry))["type"] == "access:permission:refuse"
