@@ -17,6 +17,7 @@ from strongroom.backup.fingerprints import (
     parse_fingerprints,
 )
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
+from strongroom.backup.logical import LogicalEngine
 from strongroom.backup.manifest import (
     BackupManifest,
     ChainLink,
@@ -46,6 +47,7 @@ __all__ = [
     "FingerprintDocument",
     "IncompleteStreamError",
     "LeaseLostError",
+    "LogicalEngine",
     "ManifestError",
     "ManifestObject",
     "ObjectWriter",

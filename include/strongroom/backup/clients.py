@@ -31,22 +31,32 @@ class Client:
         conninfo: the source; its password goes into the program's environment, where only its own user and
             root can read it, never into its arguments, which everybody can.
         stdout: where its output goes.
+        stdin: what it reads; nothing without it.
+        dbname: the database, instead of the one that `conninfo` names.
     """
 
     def __init__(
-        self, program: Path, arguments: Sequence[str], conninfo: str, *, stdout: int | IO[Any] | None
+        self,
+        program: Path,
+        arguments: Sequence[str],
+        conninfo: str,
+        *,
+        stdout: int | IO[Any] | None,
+        stdin: IO[Any] | None = None,
+        dbname: str | None = "replication",
     ) -> None:
         parameters = conninfo_to_dict(conninfo)
         environment = dict(os.environ)
         for name, variable in (("password", "PGPASSWORD"), ("sslpassword", "PGSSLPASSWORD")):
             if value := parameters.pop(name, None):
                 environment[variable] = str(value)
-        parameters["dbname"] = "replication"
+        if dbname is not None:
+            parameters["dbname"] = dbname
         self.name = program.name
         self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self.process = subprocess.Popen(
             [str(program), *arguments, "--no-password", f"--dbname={make_conninfo('', **parameters)}"],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             stdout=stdout,
             stderr=self._complaints,
             env={**environment, "LC_ALL": "C", "LC_MESSAGES": "C"},

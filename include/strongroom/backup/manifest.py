@@ -17,8 +17,9 @@
 down to the full backup. Members that do not apply are left out, so a manifest of the first version reads as before.
 
 A physical backup has one `base`, one `wal`, and a `tablespace` for each that the cluster has; a logical one has
-`globals`, `pre`, `post` and several `data`. `server_manifest` is PostgreSQL's own backup_manifest, which the next
-incremental backup starts from.
+`contents`, `globals`, `pre`, `post`, several `data` and perhaps `large_objects`. The restore point of a logical one is
+its snapshot's name and the position at which that was taken; the WAL does not hold it. `server_manifest` is
+PostgreSQL's own backup_manifest, which the next incremental backup starts from.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ Role = Literal[
     "fingerprints",
     "server_manifest",
     "tablespace",
+    "contents",
     "globals",
     "pre",
     "data",
@@ -287,6 +289,8 @@ def _contradictions(manifest: BackupManifest) -> Iterator[str]:
     if manifest.finished_at < manifest.started_at:
         yield "it finished before it started"
     yield from _chain_contradictions(manifest)
+    if manifest.method == "logical" and not {"contents", "pre", "post"} <= set(roles):
+        yield "a logical backup has contents and definitions"
 
 
 def _chain_contradictions(manifest: BackupManifest) -> Iterator[str]:

@@ -24,6 +24,7 @@ from strongroom.backup.debris import complete_backups
 from strongroom.backup.errors import BackupInProgressError
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
 from strongroom.backup.lease import Lease
+from strongroom.backup.logical import LogicalEngine
 from strongroom.backup.manifest import (
     OBJECT_KIND,
     BackupManifest,
@@ -34,7 +35,7 @@ from strongroom.backup.manifest import (
 from strongroom.backup.physical import PhysicalEngine
 from strongroom.backup.records import BackupSummary, Recorder
 from strongroom.clock import Clock
-from strongroom.errors import AccessDeniedError, ConfigurationError
+from strongroom.errors import AccessDeniedError
 from strongroom.postgres import Connection, LockHeldError, advisory_lock, connect, server_errors
 from strongroom.storage import ObjectStore, Retention
 from strongroom.vault import Content, Vault
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _LOCK = "backup"
 _LOCK_PATIENCE_SECONDS = 3.0
 Progress = Callable[[str, int], None]
+Method = Literal["physical", "logical"]
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,11 @@ class BackupPlan:
     fingerprint: Literal["all", "none"] | tuple[str, ...] = "all"
     lock_mode: Literal["governance", "compliance"] | None = None
     lock_days: int = 0
+    method: Method = "physical"
 
     @classmethod
     def from_policy(cls, policy: Policy) -> BackupPlan:
-        """The part of a policy that this is about.
-
-        Raises:
-            ConfigurationError: it asks for a way of backing up that this version does not have.
-        """
-        if policy.backup.method != "physical":
-            raise ConfigurationError(
-                f"The policy of {policy.database} asks for {policy.backup.method} backups,"
-                " which this version does not take.",
-                hint="Set `backup.method: physical`, which backs up the whole cluster.",
-            )
+        """The part of a policy that this is about."""
         chosen = policy.verify.fingerprint
         lock = policy.backup.lock
         return cls(
@@ -97,6 +90,7 @@ class BackupPlan:
             fingerprint=chosen,
             lock_mode=lock.mode if lock else None,
             lock_days=lock.days if lock else 0,
+            method=policy.backup.method,
         )
 
 
@@ -105,12 +99,12 @@ class BackupService:
 
     Args:
         parts: what it works with.
-        backup_engine: how; physical without it.
+        backup_engine: how; without it, as each plan's method says.
     """
 
     def __init__(self, parts: BackupParts, backup_engine: BackupEngine | None = None) -> None:
         self._parts = parts
-        self._engine = backup_engine or PhysicalEngine(parts.postgres_directories)
+        self._only_engine = backup_engine
 
     def run(
         self, actor: Actor, policy: Policy | BackupPlan, conninfo: str, *, progress: Progress | None = None
@@ -143,10 +137,17 @@ class BackupService:
             recorder.failure(error)
             raise
 
+    def _engine(self, plan: BackupPlan) -> BackupEngine:
+        if self._only_engine is not None:
+            return self._only_engine
+        kind = LogicalEngine if plan.method == "logical" else PhysicalEngine
+        return kind(self._parts.postgres_directories)
+
     def _locked_run(
         self, actor: Actor, plan: BackupPlan, conninfo: str, recorder: Recorder, progress: Progress
     ) -> BackupSummary:
         began = time.monotonic()
+        engine = self._engine(plan)
         with connect(conninfo, application_name="strongroom backup") as control, _exclusive(control):
             lease = Lease(self._parts.store, self._parts.clock, plan.database, _source(control))
             with lease:
@@ -158,11 +159,11 @@ class BackupService:
                     lease.alive,
                     progress,
                 )
-                self._engine.check(request)
+                engine.check(request)
                 recorder.clean_up(self._parts.store, self._parts.signer.verifier)
-                result = self._engine.run(request, self._writer(actor, plan, request, recorder))
+                result = engine.run(request, self._writer(actor, plan, request, recorder))
                 lease.confirm()
-                manifest = _manifest(plan, request, result, self._engine, lease.fencing_number)
+                manifest = _manifest(plan, request, result, engine, lease.fencing_number)
                 locked_until = self._publish(plan, manifest)
         return recorder.success(manifest, self._manifest_sha256(manifest), locked_until, began)
 

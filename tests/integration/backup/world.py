@@ -3,7 +3,7 @@
     python -m tests.integration.backup.world CONFIG STAGE
 
 takes a backup with the installation of the JSON file CONFIG and kills itself with SIGKILL at STAGE: `base`,
-`wal`, `fingerprints` (as soon as that stage makes progress), `manifest` (just before it is written),
+`wal`, `data`, `fingerprints` (as soon as that stage makes progress), `manifest` (just before it is written),
 `catalogue` (just after), or `never`.
 """
 
@@ -33,6 +33,7 @@ from strongroom.vault import SealedVault, VaultParts
 
 ACTOR = Actor("nightly", ActorKind.TASK, frozenset({Role.OPERATOR}))
 PLAN = BackupPlan("shop", "00" * 32)
+LOGICAL = BackupPlan("shop", "00" * 32, method="logical")
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,14 @@ class World:
         provider = LocalKeyProvider(self.key_file)
         return str(self.keyring().identities(provider)[0])
 
-    def write_config(self) -> Path:
+    def write_config(self, method: str = "physical") -> Path:
         path = self.directory / "config.json"
-        values = {"directory": str(self.directory), "conninfo": self.conninfo, "url": self.control_url}
+        values = {
+            "directory": str(self.directory),
+            "conninfo": self.conninfo,
+            "url": self.control_url,
+            "method": method,
+        }
         path.write_text(json.dumps(values))
         return path
 
@@ -92,7 +98,7 @@ class World:
         files = [path for path in root.rglob("*") if path.is_file()]
         done = {path.parent for path in files if path.name == "manifest.json"}
         backups = [path for path in files if "backups" in path.relative_to(root).parts]
-        return sorted(str(path.relative_to(root)) for path in backups if path.parent not in done)
+        return sorted(str(path.relative_to(root)) for path in backups if not done & set(path.parents))
 
 
 class DeadlyStore(LocalObjectStore):
@@ -125,7 +131,8 @@ def _main(config: str, stage: str) -> None:
         if name == stage:
             _die()
 
-    print(world.service(store).run(ACTOR, PLAN, world.conninfo, progress=progress).backup_id)
+    plan = LOGICAL if values["method"] == "logical" else PLAN
+    print(world.service(store).run(ACTOR, plan, world.conninfo, progress=progress).backup_id)
 
 
 if __name__ == "__main__":

@@ -164,6 +164,7 @@ def test_objects_that_cannot_be_told_apart_are_refused(extra: tuple[str, Any], n
 
 def test_a_logical_backup_has_its_own_roles() -> None:
     names = {
+        "contents.json.zst.age": "contents",
         "globals.sql.zst.age": "globals",
         "pre.age": "pre",
         "post.age": "post",
