@@ -10,7 +10,6 @@ Plaintext byte i lies in chunk i >> 16, which starts at 16 + (i >> 16) * 65552 o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -32,9 +31,6 @@ SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
 BATCH_CHUNKS = 16
 """Chunks handled together: one mebibyte of plaintext, so that the work around a chunk costs little."""
 
-_SHARED_CHUNKS = 8
-"""From how many chunks on it is worth waking a second thread."""
-
 _COPY_HINT = "Take the object from another version or copy."
 _SEARCHED_COUNTERS = 4096
 """How far around its place a displaced chunk is looked for; only ever after one failed to verify."""
@@ -48,19 +44,26 @@ class ChunkCipher:
 
     def encrypt(self, index: int, last: bool, plaintext: Buffer, sealed: memoryview) -> None:
         """Encrypt chunk number `index` into `sealed`, which is 16 bytes longer than the plaintext."""
-        self._aead.encrypt_into(index.to_bytes(11, "big") + bytes((last,)), plaintext, None, sealed)
+        self._aead.encrypt_into(_nonce(index, last), plaintext, None, sealed)
 
     def decrypt(self, index: int, last: bool, sealed: Buffer, plaintext: memoryview) -> bool:
         """Decrypt chunk number `index`; False when it is not that chunk, unaltered.
 
         What is in `plaintext` after a failure is not to be used.
         """
-        nonce = index.to_bytes(11, "big") + bytes((last,))
         try:
-            self._aead.decrypt_into(nonce, sealed, None, plaintext)
+            self._aead.decrypt_into(_nonce(index, last), sealed, None, plaintext)
         except InvalidTag:
             return False
         return True
+
+
+def _nonce(index: int, last: bool) -> bytes:
+    return (index << 8 | last).to_bytes(12, "big")
+
+
+LongRun = Callable[[ChunkCipher, int, memoryview], Iterator[memoryview]]
+"""Seals whole chunks that others follow: the cipher, the first one's number, their plaintext."""
 
 
 class PayloadSealer:
@@ -68,17 +71,19 @@ class PayloadSealer:
 
     A chunk is sealed when more plaintext follows it, because the last one is marked. What it yields is memory
     that the next step uses again.
+
+    Args:
+        payload_key: of the file.
+        long_run: seals long runs of whole chunks, where there is somebody to share the work with.
     """
 
-    def __init__(
-        self, payload_key: bytes, *, batch_chunks: int = BATCH_CHUNKS, helper: Executor | None = None
-    ) -> None:
+    def __init__(self, payload_key: bytes, *, long_run: LongRun | None = None) -> None:
         self._cipher = ChunkCipher(payload_key)
-        self._helper = helper
+        self._long_run = long_run
         self._index = 0
         self._held = bytearray(CHUNK_BYTES)
         self._held_bytes = 0
-        own = memoryview(bytearray(batch_chunks * SEALED_CHUNK_BYTES))
+        own = memoryview(bytearray(BATCH_CHUNKS * SEALED_CHUNK_BYTES))
         self._next_output: Callable[[], memoryview] = lambda: own
         self._out: memoryview | None = None
         self._out_bytes = 0
@@ -94,12 +99,18 @@ class PayloadSealer:
         if position < len(view) and self._held_bytes:
             yield from self._seal(memoryview(self._held), last=False)
             self._held_bytes = 0
-        while len(view) - position > CHUNK_BYTES:
-            out = self._output()
-            room = (len(out) - self._out_bytes) // SEALED_CHUNK_BYTES
-            count = min(room, (len(view) - position - 1) // CHUNK_BYTES)
-            yield from self._seal_run(view[position : position + count * CHUNK_BYTES], count, out)
+        if self._long_run is not None and len(view) - position > BATCH_CHUNKS * CHUNK_BYTES:
+            count = (len(view) - position - 1) // CHUNK_BYTES
+            if self._out is not None:
+                yield self._flush(self._out)
+            yield from self._long_run(
+                self._cipher, self._index, view[position : position + count * CHUNK_BYTES]
+            )
+            self._index += count
             position += count * CHUNK_BYTES
+        while len(view) - position > CHUNK_BYTES:
+            yield from self._seal(view[position : position + CHUNK_BYTES], last=False)
+            position += CHUNK_BYTES
         if position < len(view):
             self._held_bytes = len(view) - position
             self._held[: self._held_bytes] = view[position:]
@@ -122,36 +133,15 @@ class PayloadSealer:
         out = self._output()
         end = self._out_bytes + len(plaintext) + TAG_BYTES
         self._cipher.encrypt(self._index, last, plaintext, out[self._out_bytes : end])
-        yield from self._advance(1, end, out)
-
-    def _seal_run(self, plaintext: memoryview, count: int, out: memoryview) -> Iterator[memoryview]:
-        """Seal whole chunks that others follow, half of them on the helper's core if there are many."""
-        sealed = out[self._out_bytes :]
-        mine = count if self._helper is None or count < _SHARED_CHUNKS else (count + 1) // 2
-        if self._helper is not None and mine < count:
-            rest = self._helper.submit(self._encrypt_chunks, plaintext, sealed, range(mine, count))
-            self._encrypt_chunks(plaintext, sealed, range(mine))
-            rest.result()
-        else:
-            self._encrypt_chunks(plaintext, sealed, range(count))
-        yield from self._advance(count, self._out_bytes + count * SEALED_CHUNK_BYTES, out)
-
-    def _encrypt_chunks(self, plaintext: memoryview, sealed: memoryview, numbers: range) -> None:
-        for number in numbers:
-            chunk = plaintext[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
-            place = sealed[number * SEALED_CHUNK_BYTES : (number + 1) * SEALED_CHUNK_BYTES]
-            self._cipher.encrypt(self._index + number, False, chunk, place)
+        self._index += 1
+        self._out_bytes = end
+        if len(out) - end < SEALED_CHUNK_BYTES:
+            yield self._flush(out)
 
     def _output(self) -> memoryview:
         if self._out is None:
             self._out = self._next_output()
         return self._out
-
-    def _advance(self, chunks: int, out_bytes: int, out: memoryview) -> Iterator[memoryview]:
-        self._index += chunks
-        self._out_bytes = out_bytes
-        if len(out) - out_bytes < SEALED_CHUNK_BYTES:
-            yield self._flush(out)
 
     def _flush(self, out: memoryview) -> memoryview:
         used, self._out_bytes, self._out = self._out_bytes, 0, None

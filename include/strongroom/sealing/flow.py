@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Flow:
     """Some threads and the channels between them."""
 
     def __init__(self) -> None:
-        self._channels: list[Channel[memoryview]] = []
+        self._channels: list[Channel[Any]] = []
         self._threads: list[threading.Thread] = []
         self._on_stop: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -97,8 +97,11 @@ class Flow:
         self._error: BaseException | None = None
 
     def channel(self, capacity: int) -> Channel[memoryview]:
-        """A new queue between two of the threads."""
-        channel: Channel[memoryview] = Channel(capacity)
+        """A new queue of blocks between two of the threads."""
+        return self.join(Channel(capacity))
+
+    def join(self, channel: Channel[T]) -> Channel[T]:
+        """Make a queue one of this flow's: it is stopped with it."""
         self._channels.append(channel)
         return channel
 
@@ -113,13 +116,14 @@ class Flow:
         """Call this when the flow ends, so that a thread that waits outside wakes up."""
         self._on_stop.append(callback)
 
-    def add(self, name: str, work: Callable[[], None], output: Channel[memoryview]) -> None:
-        """Add a thread, which `start` starts; when its work ends, its output is closed."""
+    def add(self, name: str, work: Callable[[], None], *outputs: Channel[Any]) -> None:
+        """Add a thread, which `start` starts; when its work ends, its outputs are closed."""
 
         def run() -> None:
             try:
                 work()
-                output.close()
+                for output in outputs:
+                    output.close()
             except Stopped:
                 pass
             except BaseException as error:
@@ -159,3 +163,8 @@ class Flow:
                 channel.stop()
             for callback in self._on_stop:
                 callback()
+
+
+def give_back(block: memoryview, free: Channel[memoryview]) -> None:
+    """Put a block back into its pool in full length, however little of it was used."""
+    free.put(memoryview(block.obj))

@@ -1,34 +1,31 @@
 """The path of a backup: read, compress, seal and hash in threads side by side, with bounded memory.
 
-    source ──> reader ──> zstd (own threads) ──> age, SHA-256 ──> consumer
+    source ──> reader ──> zstd (several threads, `frames`) ──> age, SHA-256 ──> consumer
     source ──> age ──> zstd ──> consumer
 
-Blocks of one mebibyte are handed on and come back to be used again; a slow stage makes the others wait, not grow.
+Blocks of memory are handed on and come back to be used again; a slow stage makes the others wait, not grow.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from strongroom.errors import InputError
 from strongroom.sealing.chunks import BATCH_CHUNKS, SEALED_CHUNK_BYTES, Buffer, PayloadSealer
 from strongroom.sealing.context import Context, UncheckedContext
 from strongroom.sealing.errors import DecompressionError
-from strongroom.sealing.flow import Channel, Flow, Stopped
+from strongroom.sealing.flow import Channel, Flow, Stopped, give_back
+from strongroom.sealing.frames import FrameCompression
 from strongroom.sealing.recipients import Identity, Recipient
 from strongroom.sealing.sources import BlockSource, block_source
 from strongroom.sealing.stream import Readable, start_sealing, unseal
 from strongroom.sealing.zstd_frames import FrameWatcher
 
-if TYPE_CHECKING:
-    import zstandard
-
 BLOCK_BYTES = 1 << 20
 _READ_BLOCKS = 8
-_COMPRESSED_PIECES = 8
 _OUT_BLOCKS = 6
 
 
@@ -57,7 +54,7 @@ class SealingPipeline:
         recipients: who can open the result.
         context: what it is bound to.
         compression_level: of Zstandard; None seals the bytes as they are.
-        compression_threads: Zstandard's own threads.
+        compression_threads: how many frames are compressed at a time.
     """
 
     def __init__(
@@ -116,41 +113,33 @@ class SealingPipeline:
     def _start(
         self, flow: Flow, reader: BlockSource, free_out: Channel[memoryview], out: Channel[memoryview]
     ) -> None:
-        free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
-        flow.add("read", lambda: self._read(reader, free, blocks), blocks)
         if self._level is None:
-            flow.add("seal", lambda: self._seal(blocks, free, free_out, out), out)
+            free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
+            flow.add("read", lambda: self._read(reader, free, blocks), blocks)
+            flow.add("seal", lambda: self._seal(_returned(blocks, free), free_out, out), out)
         else:
-            pieces = flow.channel(_COMPRESSED_PIECES)
-            flow.add("compress", lambda: self._compress(blocks, free, pieces), pieces)
-            flow.add("seal", lambda: self._seal(pieces, None, free_out, out), out)
+            frames = FrameCompression(flow, level=self._level, threads=self._threads)
+            frames.read_from(self._counting(reader))
+            flow.add("seal", lambda: self._seal(frames, free_out, out), out)
 
     def _read(self, reader: BlockSource, free: Channel[memoryview], blocks: Channel[memoryview]) -> None:
-        filled = BLOCK_BYTES
+        fill, filled = self._counting(reader), BLOCK_BYTES
         while filled == BLOCK_BYTES:
             block = free.get()
-            filled = reader.fill(block)
-            self._plaintext_bytes += filled
+            filled = fill(block)
             if filled:
                 blocks.put(block[:filled])
 
-    def _compress(
-        self, blocks: Channel[memoryview], free: Channel[memoryview], pieces: Channel[memoryview]
-    ) -> None:
-        chunker = _compressor(self._level, self._threads).chunker(chunk_size=BLOCK_BYTES)
-        for block in blocks:
-            for piece in chunker.compress(block):
-                pieces.put(memoryview(piece))
-            _give_back(block, free)
-        for piece in chunker.finish():  # type: ignore[no-untyped-call]
-            pieces.put(memoryview(piece))
+    def _counting(self, reader: BlockSource) -> Callable[[memoryview], int]:
+        def fill(block: memoryview) -> int:
+            filled = reader.fill(block)
+            self._plaintext_bytes += filled
+            return filled
+
+        return fill
 
     def _seal(
-        self,
-        pieces: Channel[memoryview],
-        free: Channel[memoryview] | None,
-        free_out: Channel[memoryview],
-        out: Channel[memoryview],
+        self, pieces: Iterable[Buffer], free_out: Channel[memoryview], out: Channel[memoryview]
     ) -> None:
         self._sealer.provide_output(free_out.get)
         for piece in pieces:
@@ -158,8 +147,6 @@ class SealingPipeline:
             for sealed in self._sealer.update(piece):
                 self._count_out(sealed)
                 out.put(sealed)
-            if free is not None:
-                _give_back(piece, free)
         for sealed in self._sealer.finish():
             self._count_out(sealed)
             out.put(sealed)
@@ -256,7 +243,7 @@ class _CompressedSource:
         if block is None:
             return b""
         piece = bytes(block)
-        _give_back(block, self._free)
+        give_back(block, self._free)
         self.watcher.feed(piece)
         return piece
 
@@ -264,20 +251,14 @@ class _CompressedSource:
 def _drain(flow: Flow, out: Channel[memoryview], free: Channel[memoryview]) -> Iterator[memoryview]:
     flow.start()
     try:
-        for block in out:
-            yield block
-            _give_back(block, free)
+        yield from _returned(out, free)
     except Stopped:
         flow.raise_error()
         raise
 
 
-def _give_back(block: memoryview, free: Channel[memoryview]) -> None:
-    """Put a block back in full length, however little of it was used."""
-    free.put(memoryview(block.obj))
-
-
-def _compressor(level: int | None, threads: int) -> zstandard.ZstdCompressor:
-    import zstandard
-
-    return zstandard.ZstdCompressor(level=level or 0, threads=threads, write_checksum=False)
+def _returned(blocks: Channel[memoryview], free: Channel[memoryview]) -> Iterator[memoryview]:
+    """The blocks, each given back once the next one is asked for."""
+    for block in blocks:
+        yield block
+        give_back(block, free)

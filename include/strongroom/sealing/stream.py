@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,9 +39,9 @@ from strongroom.sealing.header import (
     truncated_header,
 )
 from strongroom.sealing.recipients import Identity, Recipient
+from strongroom.sealing.sharing import TwoCores
 
 _HEADER_READ_BYTES = 16 * 1024
-_SEAL_BATCH_CHUNKS = 64
 
 
 class Readable(Protocol):
@@ -69,9 +68,8 @@ def seal(
         InputError: no recipient, or recipients that must not stand together.
     """
     prefix, payload_key = start_sealing(recipients, context)
-    # The helper's thread starts with the first large piece; a small secret is sealed without one.
-    with ThreadPoolExecutor(1, "strongroom-seal") as helper:
-        sealer = PayloadSealer(payload_key, batch_chunks=_SEAL_BATCH_CHUNKS, helper=helper)
+    with TwoCores() as cores:
+        sealer = PayloadSealer(payload_key, long_run=cores.seal_run)
         yield prefix
         for piece in source:
             yield from sealer.update(piece)
