@@ -6,7 +6,8 @@ Each that exists stays as it is, so that doing it again is harmless.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -124,25 +125,43 @@ def _first_epoch(services: Services, actor: Actor, lifetime: timedelta | None) -
     provider = services.provider
     if provider is None:
         raise ConfigurationError("The settings name no key provider.", hint="Set `keys`.")
-    epoch = services.keyring.create_epoch(
-        purpose=BACKUP_PURPOSE, provider=provider, signer=services.signer, lifetime=lifetime
-    )
-    _record(services, actor, EventType.KEY_EPOCH_CREATE, epoch)
-    return epoch
+    with _recorded(services, actor, EventType.KEY_EPOCH_CREATE) as announce:
+        return services.keyring.create_epoch(
+            purpose=BACKUP_PURPOSE,
+            provider=provider,
+            signer=services.signer,
+            lifetime=lifetime,
+            announce=announce,
+        )
 
 
 def _escrows(services: Services, actor: Actor, recipient: str | None) -> list[Epoch]:
-    known = [epoch for epoch in services.keyring.epochs() if epoch.purpose == "escrow"]
-    if recipient is None:
-        return known
-    added = services.keyring.add_escrow(recipient, services.signer)
-    if added.id not in {epoch.id for epoch in known}:
-        known.append(added)
-        _record(services, actor, EventType.KEY_ESCROW_ADD, added)
-    return known
+    if recipient is not None:
+        with _recorded(services, actor, EventType.KEY_ESCROW_ADD) as announce:
+            services.keyring.add_escrow(recipient, services.signer, announce=announce)
+    return [epoch for epoch in services.keyring.epochs() if epoch.purpose == "escrow"]
 
 
-def _record(services: Services, actor: Actor, event_type: EventType, epoch: Epoch) -> None:
-    event = Event(event_type, "result", actor, Target("key", f"keys/{epoch.id}"), outcome="success")
+@contextmanager
+def _recorded(services: Services, actor: Actor, event_type: EventType) -> Iterator[Callable[[Epoch], None]]:
+    """Record the key that the block is about to write, by its name, and then what became of it."""
+    announced: list[Target] = []
+
+    def announce(epoch: Epoch) -> None:
+        announced.append(Target("key", f"keys/{epoch.id}"))
+        _emit(services, Event(event_type, "attempt", actor, announced[0]))
+
+    try:
+        yield announce
+    except BaseException as error:
+        for target in announced:
+            name = type(error).__name__
+            _emit(services, Event(event_type, "result", actor, target, outcome="failure", error_class=name))
+        raise
+    for target in announced:
+        _emit(services, Event(event_type, "result", actor, target, outcome="success"))
+
+
+def _emit(services: Services, event: Event) -> None:
     with services.engine.begin() as connection:
         services.sink.emit(connection, event)

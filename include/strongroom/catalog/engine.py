@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError
 
 from strongroom.catalog.errors import CatalogTooNewError, CatalogUnavailableError
 from strongroom.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy.engine import ExceptionContext
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5354524F4E47  # "STRONG": one process migrates at a time
@@ -36,12 +38,26 @@ def open_engine(url: str) -> Engine:
             f"The control database must be PostgreSQL, not {parsed.get_backend_name()}.",
             hint="Set `control_database` to postgresql://user:password@host:port/strongroom",
         )
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=2,
         max_overflow=4,
         pool_pre_ping=True,
         connect_args={"application_name": "strongroom", "connect_timeout": 10},
+    )
+    event.listen(engine, "handle_error", _in_own_words)
+    return engine
+
+
+def _in_own_words(context: ExceptionContext) -> BaseException | None:
+    """A server that went away or cannot answer now is worth another try, wherever it is noticed."""
+    fault = context.original_exception
+    if context.is_pre_ping or not isinstance(fault, psycopg.OperationalError):
+        return None
+    said = str(fault).strip().splitlines()
+    return CatalogUnavailableError(
+        f"The control database does not answer: {said[0] if said else type(fault).__name__}",
+        hint="Is it running, and is `control_database` right? `make status` shows the embedded one.",
     )
 
 
@@ -52,15 +68,9 @@ def upgrade(engine: Engine) -> None:
         CatalogUnavailableError: the server does not answer.
         CatalogTooNewError: a later version has written the tables.
     """
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            _run_migrations(connection)
-    except OperationalError as error:
-        raise CatalogUnavailableError(
-            f"The control database does not answer: {str(error.orig).strip().splitlines()[0]}",
-            hint="Is it running, and is `control_database` right? `make status` shows the embedded one.",
-        ) from error
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        _run_migrations(connection)
 
 
 def _run_migrations(connection: Connection) -> None:

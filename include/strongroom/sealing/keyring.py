@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 PREFIX = "keys/"
 _SUFFIX = ".json"
 _MAX_RECORD_BYTES = 64 * 1024
+Announce = Callable[[Epoch], None]
 
 
 class KeyRing:
@@ -61,6 +62,7 @@ class KeyRing:
         signer: SignerKey,
         post_quantum: bool = False,
         lifetime: timedelta | None = None,
+        announce: Announce | None = None,
     ) -> Epoch:
         """Make a new key; from now on it is the current one of its purpose.
 
@@ -70,6 +72,7 @@ class KeyRing:
             signer: signs the record.
             post_quantum: make an X-Wing key instead of X25519.
             lifetime: how long it may seal; None for ever.
+            announce: told of the epoch before it is written, so that none exists unrecorded.
 
         Raises:
             InputError: the purpose cannot be one.
@@ -89,10 +92,15 @@ class KeyRing:
         epoch_id, recipient = _new_id(purpose, now), str(identity.recipient)
         wrapped = provider.wrap(f"{identity}\n".encode(), wrapping_context(epoch_id, purpose, recipient))
         not_after = now + lifetime if lifetime is not None else None
-        return self._write(Epoch(epoch_id, purpose, recipient, now, not_after, wrapped), signer)
+        return self._write(Epoch(epoch_id, purpose, recipient, now, not_after, wrapped), signer, announce)
 
-    def add_escrow(self, recipient: str, signer: SignerKey) -> Epoch:
+    def add_escrow(self, recipient: str, signer: SignerKey, *, announce: Announce | None = None) -> Epoch:
         """Add a recipient whose private half is on no machine here. Adding it again changes nothing.
+
+        Args:
+            recipient: the escrow's public half.
+            signer: signs the record.
+            announce: told of the epoch before it is written, and not at all when it is there already.
 
         Raises:
             KeyTextError: it is no recipient.
@@ -104,7 +112,7 @@ class KeyRing:
             if epoch.purpose == ESCROW and epoch.recipient == text:
                 return epoch
         now = self._clock.now()
-        return self._write(Epoch(_new_id(ESCROW, now), ESCROW, text, now, None, None), signer)
+        return self._write(Epoch(_new_id(ESCROW, now), ESCROW, text, now, None, None), signer, announce)
 
     def epochs(self) -> list[Epoch]:
         """All epochs, oldest first.
@@ -176,7 +184,9 @@ class KeyRing:
                 hint=f"Trusted is {self._verifier}.",
             )
 
-    def _write(self, epoch: Epoch, signer: SignerKey) -> Epoch:
+    def _write(self, epoch: Epoch, signer: SignerKey, announce: Announce | None) -> Epoch:
+        if announce is not None:
+            announce(epoch)
         record = json.dumps(signer.sign_json(to_document(epoch)), indent=2).encode() + b"\n"
         self._store.put_bytes(_key(epoch.id), record)
         return epoch

@@ -27,6 +27,7 @@ from strongroom.backup.verification.expectations import load_expectations
 from strongroom.backup.verification.levels import LADDER, Level, climb
 from strongroom.backup.verification.proof import Measures, NotComparable, Proof, document_sha256
 from strongroom.backup.verification.recorder import Recorder
+from strongroom.backup.verification.records import record_found_proofs
 from strongroom.backup.verification.run import RestoreRun
 from strongroom.catalog import ProofRepository
 from strongroom.clock import Clock
@@ -119,6 +120,7 @@ class RestoreVerifier(BackupVerifier):
         trail.attempt(backup_id)
         try:
             remove_stale_scratch(self._parts.scratch_root)
+            record_found_proofs(self._parts.store, self._parts.engine, self._parts.signer.verifier, database)
             data = objects.manifest(database, backup_id)
             proof = self._prove(objects, database, backup_id, data, checks)
             self._keep(proof, trail)

@@ -1,0 +1,141 @@
+"""What is swept: the commands of an installation, as small as they can be without leaving out a step.
+
+The cluster's bytes are not what a sweep is about, so most backups here are taken by an engine that seals three
+small objects; everything around them (locks, lease, vault, manifest, records) is what every backup goes through.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from strongroom.backup import BackupParts, BackupPlan, BackupService
+from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
+from strongroom.backup.manifest import RestorePoint, ServerFacts
+from strongroom.backup.physical import PhysicalEngine
+from strongroom.backup.verification import RestoreVerifier, VerificationChecks, VerificationParts
+from strongroom.backup.verification.levels import LADDER
+from strongroom.clock import SystemClock
+from strongroom.installation import initialise_keys
+from strongroom.postgres import connect
+from strongroom.services import Services
+from tests.sweeps.faults import Faults
+from tests.sweeps.ground import ACTOR, Ground
+from tests.sweeps.sweep import Scenario
+
+PLAN = BackupPlan("shop", "00" * 32)
+_FACTS = ServerFacts("18.6", 18, "7000000000000000001", 1, 16 << 20, True)
+
+
+class SmallEngine(BackupEngine):
+    """Seals three small objects in the place of a cluster, its WAL and its fingerprints."""
+
+    method: Literal["physical", "logical"] = "physical"
+
+    def check(self, request: BackupRequest) -> None:
+        """Any source will do."""
+
+    def run(self, request: BackupRequest, write: ObjectWriter) -> EngineResult:
+        now = SystemClock().now()
+        base = write("base.tar.zst.age", "base", [_tar("PG_VERSION", secrets.token_bytes(300_000))])
+        wal = write("wal.tar.zst.age", "wal", [_tar("000000010000000000000002", b"\0" * 8192)])
+        point = RestorePoint(f"strongroom_{request.backup_id}", "0/3000060")
+        return EngineResult("full", now, now, _FACTS, "0/2000028", "0/2000120", point, (base, wal))
+
+
+def _tar(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o600
+        archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class TakeBackup(Scenario):
+    """`strongroom backup run shop`."""
+
+    whole_cluster: bool = False
+    """Back up the real source instead of three small objects."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            engine = PhysicalEngine() if self.whole_cluster else SmallEngine()
+            BackupService(_backup_parts(services), engine).run(ACTOR, PLAN, ground.source)
+
+    def check(self, ground: Ground) -> None:
+        assert ground.manifests()
+        with connect(ground.source, application_name="sweep") as connection:
+            assert connection.execute("SELECT count(*) FROM pg_replication_slots").fetchone() == (0,)
+
+
+@dataclass(frozen=True)
+class Verify(Scenario):
+    """`strongroom verify run shop`, up to the last level that reads the bucket."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            parts = VerificationParts(
+                services.store,
+                services.vault,
+                services.engine,
+                services.sink,
+                services.signer,
+                services.clock,
+                ground.scratch,
+                ground.directory,
+            )
+            verifier = RestoreVerifier(parts, levels=LADDER[:2])
+            proof = verifier.verify_checks(ACTOR, "shop", VerificationChecks())
+            assert proof.problems() == []
+
+    def check(self, ground: Ground) -> None:
+        assert {row[0] for row in ground.rows("SELECT backup_id FROM public.proof")} == {
+            manifest.backup_id for manifest in ground.manifests()
+        }
+
+
+@dataclass(frozen=True)
+class MakeKeys(Scenario):
+    """`strongroom keys init`."""
+
+    escrow: str
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            initialise_keys(
+                services, ACTOR, name="strongroom.test", escrow=self.escrow, lifetime=timedelta(days=30)
+            )
+
+    def check(self, ground: Ground) -> None:
+        with ground.services() as services:
+            epochs = services.keyring.epochs()
+            assert sorted(epoch.purpose for epoch in epochs) == ["backup", "escrow"]
+            assert services.provider is not None
+            assert len(services.keyring.identities(services.provider)) == 1
+        log = ground.rows("SELECT convert_from(entry, 'UTF8') FROM public.audit_entry")
+        for epoch in epochs:
+            assert any(f"keys/{epoch.id}" in row[0] for row in log), "a key was made unrecorded"
+
+
+@dataclass(frozen=True)
+class SealLog(Scenario):
+    """`strongroom audit seal`, with events waiting."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            services.seal_audit_log(ACTOR)
+
+    def check(self, ground: Ground) -> None:
+        assert ground.rows("SELECT count(*) FROM public.audit_queue")[0][0] == 0
+
+
+def _backup_parts(services: Services) -> BackupParts:
+    return BackupParts(
+        services.store, services.vault, services.engine, services.sink, services.signer, services.clock
+    )

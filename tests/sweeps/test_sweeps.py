@@ -1,0 +1,79 @@
+"""Whatever step goes wrong, and however: it fails loudly, and the next run makes everything as it should be."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from tests.sweeps.faults import Harm, Moment, Step
+from tests.sweeps.ground import Lab
+from tests.sweeps.scenarios import MakeKeys, SealLog, TakeBackup, Verify
+from tests.sweeps.sweep import Reference, Scenario, clean_runs, sweep
+
+HARMS = pytest.mark.parametrize("harm", get_args(Harm))
+
+
+def hold(lab: Lab, scenario: Scenario, harm: Harm) -> None:
+    """Sweep, and fail with everything that was found."""
+    found = sweep(lab, scenario, harm)
+    assert not found, "\n\n".join(map(str, found))
+
+
+@HARMS
+def test_making_keys(bare: Lab, escrow: str, harm: Harm) -> None:
+    hold(bare, MakeKeys(escrow), harm)
+
+
+@HARMS
+def test_taking_a_backup(with_keys: Lab, harm: Harm) -> None:
+    hold(with_keys, TakeBackup(), harm)
+
+
+@HARMS
+def test_verifying_a_backup(with_backup: Lab, harm: Harm) -> None:
+    hold(with_backup, Verify(), harm)
+
+
+@HARMS
+def test_sealing_the_audit_log(with_backup: Lab, harm: Harm) -> None:
+    hold(with_backup, SealLog(), harm)
+
+
+@HARMS
+def test_taking_a_backup_where_others_died(with_debris: Lab, harm: Harm) -> None:
+    hold(with_debris, TakeBackup(), harm)
+
+
+def test_a_stream_of_a_whole_cluster_that_breaks_off(with_keys: Lab) -> None:
+    def within_a_stream(step: Step, moment: Moment) -> bool:
+        return step.name.startswith("put_stream backups/") and moment == "middle"
+
+    found = sweep(with_keys, TakeBackup(whole_cluster=True), "error", only=within_a_stream)
+    assert not found, "\n\n".join(map(str, found))
+
+
+def test_every_command_run_twice(with_backup: Lab, escrow: str) -> None:
+    keys = clean_runs(with_backup, MakeKeys(escrow))
+    assert keys.once == keys.twice == with_backup.original.state()
+    log = clean_runs(with_backup, SealLog())
+    assert log.once == log.twice
+    proofs = clean_runs(with_backup, Verify())
+    assert added(proofs) == {"proofs/shop/*/*.json": 1, "table proof": 1}
+    backups = clean_runs(with_backup, TakeBackup())
+    assert added(backups) == {
+        "backups/shop/*/base.tar.zst.age": 1,
+        "backups/shop/*/wal.tar.zst.age": 1,
+        "backups/shop/*/manifest.json": 1,
+        "table vault_object": 2,
+        "table backup": 1,
+    }
+
+
+def added(reference: Reference) -> dict[str, int]:
+    """What the second run added to what the first one left."""
+    return {
+        name: count - reference.once.get(name, 0)
+        for name, count in reference.twice.items()
+        if count != reference.once.get(name, 0)
+    }
