@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from strongroom.audit import AuditLog, AuditSink, SealReport
     from strongroom.backup import BackupManifest, BackupService
     from strongroom.backup.indexing import CatalogKeeper
+    from strongroom.backup.restoring.service import RestoreService
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
@@ -130,6 +131,11 @@ class Services:
 
         return KeyRing(self.store, self.verifier_key, self.clock)
 
+    @property
+    def has_control_database(self) -> bool:
+        """Whether one is set; without it, what is read from the bucket alone still works."""
+        return bool(self._control_database_url or self.settings.control_database_url())
+
     @cached_property
     def engine(self) -> Engine:
         """The control database, its tables up to date.
@@ -215,6 +221,26 @@ class Services:
 
         return CatalogRebuilder(
             CatalogParts(self.store, self.engine, self.sink, self.verifier_key, self.clock)
+        )
+
+    @cached_property
+    def restores(self) -> RestoreService:
+        """Brings clusters back. Plans need the bucket alone; running one records it in the control database."""
+        from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
+
+        indexed = self.has_control_database
+        return PhysicalRestoreService(
+            RestoreParts(
+                store=self.store,
+                verifier=self.verifier_key,
+                keyring=self.keyring,
+                provider=self.provider,
+                clock=self.clock,
+                engine=(lambda: self.engine) if indexed else None,
+                sink=self.sink if indexed else None,
+                vault=(lambda: self.vault) if indexed else None,
+                postgres_directories=self.settings.postgres_directories,
+            )
         )
 
     def read_manifest(self, key: str) -> BackupManifest:

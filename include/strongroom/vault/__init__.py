@@ -6,13 +6,21 @@ from strongroom.vault.errors import (
     ObjectReplacedError,
     UnknownObjectError,
 )
-from strongroom.vault.interface import Content, OpenedObject, StoredObject, Vault, object_context
+from strongroom.vault.interface import (
+    Content,
+    ObjectReader,
+    OpenedObject,
+    StoredObject,
+    Vault,
+    object_context,
+)
 from strongroom.vault.service import SealedVault, VaultParts
 
 __all__ = [
     "Content",
     "NoPrivateKeyError",
     "ObjectKeyError",
+    "ObjectReader",
     "ObjectReplacedError",
     "OpenedObject",
     "SealedVault",

@@ -55,6 +55,22 @@ class OpenedObject(ABC):
         """The content, decrypted and decompressed. A buffer is valid until the next one is asked for."""
 
 
+class ObjectReader(ABC):
+    """Opens many objects in one actor's name; may be used by several threads at once."""
+
+    @abstractmethod
+    def open(self, expect: StoredObject) -> AbstractContextManager[OpenedObject]:
+        """Open one object.
+
+        Args:
+            expect: the reference it must match to the byte.
+
+        Raises:
+            UnknownObjectError: there is no such object.
+            IntegrityError: altered, truncated, moved or swapped; possibly only at the end of the stream.
+        """
+
+
 class Vault(ABC):
     """Puts content into the bucket sealed, and takes it out again."""
 
@@ -114,4 +130,28 @@ class Vault(ABC):
             AccessDeniedError: the actor may not; the refusal is recorded.
             NoPrivateKeyError: this host holds no key that could open it.
             IntegrityError: altered, truncated, moved or swapped; possibly only at the end of the stream.
+        """
+
+    @abstractmethod
+    def reading(
+        self,
+        actor: Actor,
+        prefix: str,
+        epoch_ids: Sequence[str],
+        *,
+        database: str | None = None,
+        correlation_id: str | None = None,
+    ) -> AbstractContextManager[ObjectReader]:
+        """Open many objects of one folder: the keys are unwrapped once, and one event says how many were read.
+
+        Args:
+            actor: who asks; needs `open_object`.
+            prefix: below which key they lie, for the record.
+            epoch_ids: the key epochs that they are sealed to, of which this host must have one private half.
+            database: the protected database that they belong to.
+            correlation_id: ties the events of one operation together.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            NoPrivateKeyError: this host holds no key that could open them.
         """

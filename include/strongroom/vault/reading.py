@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from strongroom.sealing import Identity
 from strongroom.sealing.pipeline import OpeningPipeline
-from strongroom.vault.errors import ObjectReplacedError
-from strongroom.vault.interface import Buffer, OpenedObject, StoredObject
+from strongroom.storage import ObjectNotFoundError, ObjectStore
+from strongroom.vault.errors import ObjectKeyError, ObjectReplacedError, UnknownObjectError
+from strongroom.vault.interface import Buffer, ObjectReader, OpenedObject, StoredObject
 
 
 class HashingReader(io.RawIOBase):
@@ -76,3 +79,48 @@ class CheckedReader(OpenedObject):
                 f" {found[0]} bytes instead of {self._reference.size_bytes}, or another hash.",
                 hint="Somebody replaced it. With versions in the bucket, look for the recorded one.",
             )
+
+
+class SeriesReader(ObjectReader):
+    """Opens the objects of one folder with keys that were unwrapped before, and counts them."""
+
+    def __init__(self, store: ObjectStore, identities: list[Identity], prefix: str) -> None:
+        self._store = store
+        self._identities = identities
+        self._prefix = prefix
+        self._lock = threading.Lock()
+        self._opened = self._plaintext_bytes = 0
+
+    @contextmanager
+    def open(self, expect: StoredObject) -> Iterator[OpenedObject]:
+        if not expect.key.startswith(self._prefix):
+            raise ObjectKeyError(f"The object {expect.key} does not lie below {self._prefix}.")
+        with open_sealed(self._store, expect) as source:
+            reader = CheckedReader(source, self._identities, expect, exact=True)
+            yield reader
+        if reader.complete:
+            with self._lock:
+                self._opened += 1
+                self._plaintext_bytes += expect.plaintext_bytes
+
+    def counts(self) -> dict[str, int]:
+        """How many objects were read to their end, and how much they held."""
+        return {"objects": self._opened, "plaintext_bytes": self._plaintext_bytes}
+
+
+@contextmanager
+def open_sealed(store: ObjectStore, reference: StoredObject) -> Iterator[BinaryIO]:
+    """The sealed bytes of an object.
+
+    Raises:
+        UnknownObjectError: it is not in the bucket.
+    """
+    try:
+        source = store.open_range(reference.key, version_id=reference.version_id)
+    except ObjectNotFoundError as error:
+        raise UnknownObjectError(
+            f"The object {reference.key} is not in the bucket.",
+            hint="It was recorded, so it was deleted or the bucket is another one.",
+        ) from error
+    with source:
+        yield source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,18 @@ from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError
 from strongroom.sealing import Epoch, Identity, KeyProvider, KeyRing, parse_recipient
 from strongroom.sealing.pipeline import SealingPipeline
-from strongroom.storage import ObjectNotFoundError, ObjectStore
+from strongroom.storage import ObjectStore
 from strongroom.vault.errors import NoPrivateKeyError, ObjectKeyError, UnknownObjectError
 from strongroom.vault.interface import (
     DEFAULT_RECIPIENTS,
     Content,
+    ObjectReader,
     OpenedObject,
     StoredObject,
     Vault,
     object_context,
 )
-from strongroom.vault.reading import CheckedReader
+from strongroom.vault.reading import CheckedReader, SeriesReader, open_sealed
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -147,6 +148,27 @@ class SealedVault(Vault):
             raise
         trail.success(complete=reader.complete)
 
+    @contextmanager
+    def reading(
+        self,
+        actor: Actor,
+        prefix: str,
+        epoch_ids: Sequence[str],
+        *,
+        database: str | None = None,
+        correlation_id: str | None = None,
+    ) -> Iterator[ObjectReader]:
+        trail = _Trail(self._parts, EventType.VAULT_OBJECT_OPEN, actor, prefix, database, correlation_id)
+        self._authorise(trail, Permission.OPEN_OBJECT)
+        trail.attempt()
+        try:
+            reader = SeriesReader(self._parts.store, self._unwrapped(prefix, epoch_ids), prefix)
+            yield reader
+        except BaseException as error:
+            trail.failure(error)
+            raise
+        trail.success(complete=True, counts=reader.counts())
+
     def _reference(
         self, key: str, kind: str | None, expect: StoredObject | None
     ) -> tuple[StoredObject, bool]:
@@ -166,23 +188,19 @@ class SealedVault(Vault):
 
     @contextmanager
     def _open(self, reference: StoredObject) -> Iterator[Any]:
-        try:
-            source = self._parts.store.open_range(reference.key, version_id=reference.version_id)
-        except ObjectNotFoundError as error:
-            raise UnknownObjectError(
-                f"The object {reference.key} is not in the bucket.",
-                hint="It was recorded, so it was deleted or the bucket is another one.",
-            ) from error
-        with source:
+        with open_sealed(self._parts.store, reference) as source:
             yield source
 
     def _identities(self, reference: StoredObject) -> list[Identity]:
+        return self._unwrapped(reference.key, reference.epoch_ids)
+
+    def _unwrapped(self, what: str, epoch_ids: Sequence[str]) -> list[Identity]:
         if self._parts.provider is None:
             raise NoPrivateKeyError(
-                f"This host cannot open {reference.key}: it holds public keys only.",
+                f"This host cannot open {what}: it holds public keys only.",
                 hint="Open it where `keys` is set: the restore and verification workers.",
             )
-        return list(self._parts.keyring.identities(self._parts.provider, reference.epoch_ids or None))
+        return list(self._parts.keyring.identities(self._parts.provider, epoch_ids or None))
 
     def _authorise(self, trail: _Trail, permission: Permission) -> None:
         try:
@@ -218,8 +236,9 @@ class _Trail:
     def attempt(self) -> None:
         self._emit(self.event("attempt"))
 
-    def success(self, *, complete: bool) -> None:
-        self._emit(self.event("result", "success" if complete else "partial"))
+    def success(self, *, complete: bool, counts: Mapping[str, int] | None = None) -> None:
+        event = self.event("result", "success" if complete else "partial")
+        self._emit(replace(event, counts=dict(counts or {})))
 
     def failure(self, error: BaseException) -> None:
         self._emit(self.event("result", "failure", error))

@@ -197,3 +197,48 @@ def test_a_control_database_from_yesterday_is_refused_and_can_be_brought_up_to_d
         assert installation.run("audit", "verify").returncode == 0
     finally:
         installation.configure()
+
+
+def test_a_restore_is_planned_approved_by_its_hash_and_run(installation):
+    into = installation.shop.data_dir.parents[2] / "restored"
+    (backup,) = installation.json("backup", "list")
+    wanted = ("shop", "--backup", backup["backup_id"], "--into", str(into))
+    planned = installation.json("restore", "plan", *wanted)
+    assert planned["plan"]["backups"][0]["id"] == backup["backup_id"]
+    assert f"plan hash  {planned['sha256']}" in installation.run("restore", "plan", *wanted).stdout
+
+    refused = installation.run("restore", "run", *wanted, "--plan-hash", "00" * 32)
+    assert (refused.returncode, "not the plan that was approved" in refused.stderr) == (5, True)
+    assert not into.exists()
+
+    report = installation.json("restore", "run", *wanted, "--plan-hash", planned["sha256"])
+    assert report["stopped"] == f'at restore point "{planned["plan"]["target"]["value"]}"'
+    assert (into / "data" / "PG_VERSION").exists()
+    again = installation.run("restore", "run", *wanted)
+    assert (again.returncode, "holds a restored cluster" in again.stderr) == (5, True)
+
+
+def test_a_restore_is_planned_from_the_bucket_alone(installation):
+    installation.configure(control_database=None)
+    try:
+        into = installation.folder / "elsewhere"
+        planned = installation.json("restore", "plan", "shop", "--latest", "--into", str(into))
+        assert planned["plan"]["requested"] == "to the end of the archive"
+    finally:
+        installation.configure()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "exactly one target"),
+        (("--latest", "--to-lsn", "0/1"), "exactly one target"),
+        (("--to-time", "2026-11-24 10:00"), "names no time zone"),
+        (("--to-time", "yesterday"), "is no moment"),
+        (("--to-lsn", "here"), "no log sequence number"),
+        (("--to-time", "2099-01-01T00:00:00Z"), "The archive does not reach the moment"),
+    ],
+)
+def test_a_restore_to_nowhere_is_refused_in_words(installation, arguments, says):
+    done = installation.run("restore", "plan", "shop", *arguments, "--into", "/nowhere/at/all")
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr

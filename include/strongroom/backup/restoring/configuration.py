@@ -120,6 +120,36 @@ def configure(
     write_file(data_dir / "recovery.signal", "")
 
 
+def finish_configuration(cluster: Cluster, target: RecoveryTarget, sockets: Path, data_dir: Path) -> None:
+    """Write the configuration that a restored cluster is handed over with: still cut off, and autovacuum on.
+
+    One that stays in recovery keeps its target, and the log that it needs in its own `pg_wal`.
+
+    Args:
+        cluster: stopped, at its target.
+        target: what was asked for.
+        sockets: where its socket will be.
+        data_dir: where the directory will be.
+
+    Raises:
+        RecoveryError: the control file is not readable.
+    """
+    settings = {
+        **NEUTRAL_SETTINGS,
+        **control_data(cluster).settings(),
+        "autovacuum": "on",
+        "hot_standby": "on",
+        "listen_addresses": "",
+        "unix_socket_directories": str(sockets),
+        "unix_socket_permissions": "0700",
+        "hba_file": str(data_dir / "pg_hba.conf"),
+        "ident_file": str(data_dir / "pg_ident.conf"),
+    }
+    if target.action != "promote":
+        settings |= {**target.settings(), "restore_command": "exit 1"}
+    write_settings(cluster.data_dir / "postgresql.conf", settings)
+
+
 def directory_command(script: Path, wal_dir: Path) -> str:
     """Write a script that takes segments from a directory; gives the `restore_command` that calls it.
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from strongroom.backup.restoring.errors import RecoveryError
+from strongroom.backup.restoring.control import control_data
+from strongroom.backup.restoring.errors import RecoveryError, TargetMissedError
 from strongroom.postgres import (
     Cluster,
     DatabaseUnreachableError,
@@ -30,6 +31,11 @@ _STOPPED = re.compile(
 )
 _HISTORY = re.compile(r"^(?P<parent>\d+)\t(?P<lsn>[0-9A-F]+/[0-9A-F]+)\t(?P<reason>.*)$", re.MULTILINE)
 _POINT = re.compile(r'at restore point "(?P<name>[^"]+)"')
+_LAST_RECORD = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
+_WITHOUT_TIMELINE = re.compile(
+    r"recovery stopping (?P<when>at|before|after) (?:WAL location \(LSN\) \"(?P<lsn>[0-9A-F/]+)\""
+    r"|restore point \"(?P<name>[^\"]+)\"|(?:commit|abort) of (?:prepared )?transaction)"
+)
 _LOG_BYTES = 1 << 20
 
 
@@ -100,9 +106,11 @@ def recovery_failure(cluster: Cluster) -> RecoveryError | ScratchFullError:
             hint=f"Free some room, or name a larger place with `{cluster.setting_name}`.",
         )
     if _TARGET_MISSED in log:
-        return RecoveryError(
+        done = _LAST_RECORD.findall(log)
+        return TargetMissedError(
             "The log ends before the restore point: some of it is missing.",
             hint="Verify an older backup, and take a new one.",
+            last_record=done[-1] if done else None,
         )
     fatal = [line for line in log.splitlines() if "FATAL" in line or "PANIC" in line]
     return RecoveryError(
@@ -133,9 +141,54 @@ def recovery_end(cluster: Cluster) -> RecoveryEnd:
     )
 
 
+def recover_and_stay(cluster: Cluster, watch: Callable[[], None] | None = None) -> RecoveryEnd:
+    """Start the server, let it replay its log, and wait until it has stopped at its target, still in recovery.
+
+    Args:
+        cluster: configured, with the target action `shutdown`.
+        watch: called while waiting; an exception from it ends the wait (and leaves the server to the caller).
+
+    Raises:
+        RecoveryError: it did not start, or ended without reaching its target.
+        ScratchFullError: its disk filled up.
+    """
+    try:
+        cluster.start(timeout_seconds=RECOVERY_TIMEOUT_SECONDS)
+    except ServerStartError as error:
+        if not _stopped_at_target(cluster):
+            raise recovery_failure(cluster) from error
+    while cluster.running():
+        if watch is not None:
+            watch()
+        time.sleep(0.05)
+    if not _stopped_at_target(cluster):
+        raise recovery_failure(cluster)
+    return _end_without_timeline(cluster)
+
+
+def _stopped_at_target(cluster: Cluster) -> bool:
+    stopped = control_data(cluster).state == "shut down in recovery"
+    return stopped and "shutdown at recovery target" in server_log(cluster)
+
+
+def _end_without_timeline(cluster: Cluster) -> RecoveryEnd:
+    """Where a server stopped that began no timeline: from its log, and its control file for the position."""
+    found = list(_WITHOUT_TIMELINE.finditer(server_log(cluster)))
+    control = control_data(cluster)
+    position = control.values["Minimum recovery ending location"]
+    if not found:
+        raise RecoveryError("The server stopped, and its log does not say where.")
+    moment, last = _stop_time(cluster), found[-1]
+    if last["name"]:
+        reason = f'at restore point "{last["name"]}"'
+    else:
+        reason = f"{last['when']} " + (f"LSN {last['lsn']}" if last["lsn"] else f"{moment}")
+    return RecoveryEnd(reason, position, moment, control.timeline)
+
+
 def _stop_time(cluster: Cluster) -> datetime | None:
-    match = _STOPPED.search(server_log(cluster))
-    return datetime.fromisoformat(match["time"] + "+00:00") if match else None
+    found = list(_STOPPED.finditer(server_log(cluster)))
+    return datetime.fromisoformat(found[-1]["time"] + "+00:00") if found else None
 
 
 def server_log(cluster: Cluster) -> str:

@@ -58,7 +58,7 @@ def wal_problems(wanted: WalRange, places: list[Path]) -> Iterator[str]:
     """
     for name in wanted.segments():
         path = _find(name, places)
-        problem = "is missing" if path is None else _segment_problem(path, wanted)
+        problem = "is missing" if path is None else segment_problem(path, wanted)
         if problem:
             yield f"WAL segment {name} {problem}"
     for name in wanted.histories():
@@ -70,7 +70,8 @@ def _find(name: str, places: list[Path]) -> Path | None:
     return next((place / name for place in places if (place / name).is_file()), None)
 
 
-def _segment_problem(path: Path, wanted: WalRange) -> str | None:
+def segment_problem(path: Path, wanted: WalRange) -> str | None:
+    """What is wrong with a segment file, as the end of a sentence; None when nothing is."""
     size = path.stat().st_size
     if size != wanted.segment_bytes:
         return f"has {size} bytes instead of {wanted.segment_bytes}"

@@ -1,0 +1,313 @@
+"""Bringing clusters back: plan first, then exactly that plan.
+
+    plan = service.plan(actor, RestoreRequest("shop", RestoreTarget.at_time("2026-11-24T22:10:05Z"), directory))
+    plan.sha256                     what a second person approves
+    service.run(actor, plan, plan.sha256)
+
+`plan.document()` is JSON that a task can hand to another one (references and sizes only); `parse_plan` reads it. A
+plan stays executable while the archive grows: its target is explicit, and its hash covers nothing that moves.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strongroom.access import Actor
+from strongroom.backup.continuous import ArchivedSegment, HistoryMissingError, WalArchive
+from strongroom.backup.continuous.history import timeline_of_history
+from strongroom.backup.continuous.layout import wal_prefix
+from strongroom.backup.manifest import BackupManifest
+from strongroom.backup.restoring.errors import NotEnoughRoomError, PlanChangedError, TargetError
+from strongroom.backup.restoring.facts import RestoreFacts, gather
+from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
+from strongroom.backup.restoring.place import check_place, place_for
+from strongroom.backup.restoring.plan import Estimate, RestorePlan, human_plan
+from strongroom.backup.restoring.planning import make_plan
+from strongroom.backup.restoring.rechecking import recheck
+from strongroom.backup.restoring.report import RestoreReport
+from strongroom.backup.restoring.request import RestoreRequest
+from strongroom.backup.restoring.runner import Progress, RestoreSources, run_plan
+from strongroom.backup.restoring.sizes import data_objects
+from strongroom.backup.restoring.trail import RestoreTrail
+from strongroom.backup.restoring.way import own_range
+from strongroom.clock import Clock
+from strongroom.postgres import find_binaries, free_bytes
+from strongroom.storage import ObjectStore
+from strongroom.vault import NoPrivateKeyError, ObjectReader, StoredObject, Vault
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from strongroom.audit import AuditSink
+    from strongroom.sealing import KeyProvider, KeyRing
+    from strongroom.signing import VerifierKey
+
+
+@dataclass(frozen=True)
+class RestoreParts:
+    """What restores work with; the composition root gives it."""
+
+    store: ObjectStore
+    verifier: VerifierKey
+    """Manifests, proofs and receipts must be signed with it."""
+    keyring: KeyRing
+    provider: KeyProvider | None
+    """Opens private halves; a host without one can plan, and is told that it cannot restore."""
+    clock: Clock
+    engine: Callable[[], Engine] | None = None
+    """The control database; without it a plan is made from the bucket alone, and nothing can be restored."""
+    sink: AuditSink | None = None
+    vault: Callable[[], Vault] | None = None
+    postgres_directories: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class PlannedRestore:
+    """A plan with what is known besides."""
+
+    plan: RestorePlan
+    estimate: Estimate
+
+    def lines(self) -> list[str]:
+        """Both as a person reads them."""
+        return human_plan(self.plan, self.estimate)
+
+
+class RestoreService(ABC):
+    """Brings clusters back from the bucket."""
+
+    @abstractmethod
+    def plan(self, actor: Actor, request: RestoreRequest) -> PlannedRestore:
+        """Decide what a restore would do. Nothing is written; where there is a control database, it is recorded.
+
+        Args:
+            actor: who asks; needs `restore_backup`.
+            request: what is wanted.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            TargetError: the target cannot be reached: too early, too late, on another timeline.
+            WalGapError: log on the way there is missing; the message names the first segment.
+            HistoryMissingError: nobody knows how the log came to the timeline.
+            BackupMissingError: there is no such backup, or none at all.
+            DirectoryInUseError, NotEnoughRoomError: the directory will not do.
+            NoPrivateKeyError, KeyUnwrapError: this host cannot open what the plan needs.
+            NoSuchServerVersionError: the server's major version is not installed here.
+            StoreUnavailableError: the bucket does not answer.
+        """
+
+    @abstractmethod
+    def run(
+        self, actor: Actor, plan: RestorePlan, plan_sha256: str, *, progress: Progress | None = None
+    ) -> RestoreReport:
+        """Execute a plan that was approved, to the letter.
+
+        Args:
+            actor: who asks; needs `restore_backup` and `open_object`.
+            plan: as `plan` made it.
+            plan_sha256: the hash that was approved.
+            progress: told a stage (`unpack`, `log`), how much of it is done, and how much it is in all.
+
+        Returns:
+            What came of it: the target was reached, and the cluster is where the plan says.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            PlanChangedError: the hash is another plan's, or what the plan rests on has changed.
+            DirectoryInUseError, NotEnoughRoomError, DiskFullError: the directory will not do, or no longer does.
+            IntegrityError: something stored is not what it was, or the target was not reached; what was written
+                is marked, and called `data.failed`.
+            TransientError: the bucket or the control database went away; the same call can be made again.
+        """
+
+
+class PhysicalRestoreService(RestoreService):
+    """Restores physical backups and the archived log after them.
+
+    Args:
+        parts: what it works with.
+        objects: where backups' objects come from, by actor; the vault without it.
+    """
+
+    def __init__(
+        self, parts: RestoreParts, *, objects: Callable[[Actor], BackupObjects] | None = None
+    ) -> None:
+        self._parts = parts
+        self._objects = objects or self._vault_objects
+
+    def plan(self, actor: Actor, request: RestoreRequest) -> PlannedRestore:
+        trail = self._trail(actor, request.database)
+        trail.authorise()
+        if request.start and request.then == "shutdown":
+            raise TargetError("A server that is to be left stopped in recovery cannot be left running too.")
+        facts = gather(
+            self._parts.store, request.database, self._parts.verifier, with_log=_needs_log(request)
+        )
+        plan, estimate = make_plan(request, facts)
+        self._check_keys(plan, facts)
+        find_binaries(plan.server.major, self._parts.postgres_directories)
+        estimate = replace(estimate, available_bytes=_check_room(plan))
+        trail.planned(plan)
+        return PlannedRestore(plan, estimate)
+
+    def run(
+        self, actor: Actor, plan: RestorePlan, plan_sha256: str, *, progress: Progress | None = None
+    ) -> RestoreReport:
+        trail = self._trail(actor, plan.database)
+        trail.authorise()
+        plan.require(plan_sha256)
+        trail.attempt(plan)
+        try:
+            report = self._run(actor, plan, trail.correlation_id, progress)
+        except BaseException as error:
+            trail.failure(plan, error)
+            raise
+        trail.success(plan, report)
+        return report
+
+    def _run(
+        self, actor: Actor, plan: RestorePlan, correlation_id: str, progress: Progress | None
+    ) -> RestoreReport:
+        with_log = plan.log.archived > 0 or plan.history is not None
+        facts = gather(self._parts.store, plan.database, self._parts.verifier, with_log=with_log)
+        chain, segments = recheck(plan, facts)
+        self._check_keys(plan, facts)
+        _check_room(plan)
+        with ExitStack() as stack:
+            epochs = sorted({epoch for epoch_ids in _epochs(plan, facts) for epoch in epoch_ids})
+            reading = self._vault().reading(
+                actor,
+                wal_prefix(plan.database),
+                epochs,
+                database=plan.database,
+                correlation_id=correlation_id,
+            )
+            sources = self._sources(actor, plan, chain, segments, stack.enter_context(reading))
+            if progress is not None:
+                sources = replace(sources, progress=progress)
+            return run_plan(plan, place_for(Path(plan.directory)), sources)
+
+    def _sources(
+        self,
+        actor: Actor,
+        plan: RestorePlan,
+        chain: tuple[BackupManifest, ...],
+        segments: tuple[ArchivedSegment, ...],
+        reader: ObjectReader,
+    ) -> RestoreSources:
+        archive = WalArchive(self._parts.store, plan.database, self._parts.verifier)
+        return RestoreSources(
+            chain=chain,
+            objects=self._objects(actor),
+            segments=segments,
+            open_log=reader.open,
+            find_history=lambda name: _find_history(archive, plan, name),
+            own_log=own_range(chain[-1]),
+            binaries=find_binaries(plan.server.major, self._parts.postgres_directories),
+            clock=self._parts.clock,
+        )
+
+    def _vault(self) -> Vault:
+        if self._parts.vault is None:
+            raise TargetError(
+                "Without a control database a restore can be planned, and not run.",
+                hint="`strongroom catalog rebuild` makes one again from the bucket.",
+            )
+        return self._parts.vault()
+
+    def _vault_objects(self, actor: Actor) -> BackupObjects:
+        return VaultObjects(self._parts.store, self._vault(), actor)
+
+    def _trail(self, actor: Actor, database: str) -> RestoreTrail:
+        return RestoreTrail(self._parts.engine, self._parts.sink, actor, database, uuid.uuid4().hex)
+
+    def _check_keys(self, plan: RestorePlan, facts: RestoreFacts) -> None:
+        """Each object that will be opened is sealed to an epoch whose private half opens here.
+
+        Raises:
+            NoPrivateKeyError: it is not.
+            KeyUnwrapError: the key that this host has is another one.
+        """
+        provider = self._parts.provider
+        if provider is None:
+            raise NoPrivateKeyError(
+                "This host cannot restore: it holds public keys only.",
+                hint="Restore where `keys` is set: the restore and verification workers.",
+            )
+        for epoch_ids in sorted(_epochs(plan, facts)):
+            if not self._parts.keyring.identities(provider, epoch_ids):
+                raise NoPrivateKeyError(
+                    f"Nothing here opens what is sealed to {', '.join(epoch_ids)} alone.",
+                    hint="Use a host whose `keys` hold the private half, or the escrow key with `age -d`.",
+                )
+
+
+def _needs_log(request: RestoreRequest) -> bool:
+    """A backup's own restore point needs nothing of the archive, and so nothing wrong there can be in the way."""
+    return request.target.kind != "backup"
+
+
+def _epochs(plan: RestorePlan, facts: RestoreFacts) -> set[tuple[str, ...]]:
+    """The different sets of epochs that objects of the plan are sealed to."""
+    found: set[tuple[str, ...]] = set()
+    for item in plan.backups:
+        backup = facts.backup(item.id)
+        objects = data_objects(backup.manifest) if backup else []
+        found |= {one.epoch_ids for one in objects}
+    log = facts.logs.get(plan.server.system_identifier)
+    if log is not None and plan.log.archived:
+        for timeline in log.timelines.values():
+            wanted = (
+                one for one in timeline.segments if plan.log.first[8:] <= one.name[8:] <= plan.log.last[8:]
+            )
+            found |= {one.epoch_ids for one in wanted}
+    return found
+
+
+def _check_room(plan: RestorePlan) -> int:
+    """How much room the plan's directory has, when that is enough.
+
+    Raises:
+        DirectoryInUseError: it is not free.
+        NotEnoughRoomError: it is not enough; the message has both numbers.
+    """
+    place = place_for(Path(plan.directory))
+    remains = check_place(place, plan.database, plan.requested)
+    available = free_bytes(_existing(place.directory)) + remains
+    if available < plan.needed_bytes:
+        raise NotEnoughRoomError(
+            f"The disk of {place.directory} has {available / 1e6:,.0f} MB free; the restore needs"
+            f" {plan.needed_bytes / 1e6:,.0f} MB.",
+            hint="Free some room, or name a directory on a larger disk with --into.",
+        )
+    return available
+
+
+def _existing(directory: Path) -> Path:
+    return directory if directory.is_dir() else _existing(directory.parent)
+
+
+def _find_history(archive: WalArchive, plan: RestorePlan, name: str) -> StoredObject | None:
+    """The archive's history of that name; asked afresh, since only a confirmed absence may be told.
+
+    Raises:
+        PlanChangedError: it is not the one of the plan any more.
+    """
+    timeline = timeline_of_history(name)
+    if timeline is None or timeline == 1:
+        return None
+    try:
+        receipt = archive.history_receipt(plan.server.system_identifier, timeline)
+    except HistoryMissingError:
+        if plan.history is not None and plan.history.timeline == timeline:
+            raise
+        return None
+    if plan.history and plan.history.timeline == timeline and plan.history.sha256 != receipt.file.sha256:
+        raise PlanChangedError(f"The history {name} is not the one that the plan was made with.")
+    return receipt.file.stored()
