@@ -34,6 +34,7 @@ class Permission(enum.StrEnum):
     RUN_BACKUP = "run_backup"
     VERIFY_BACKUP = "verify_backup"
     RESTORE_BACKUP = "restore_backup"
+    SHIP_WAL = "ship_wal"
     MANAGE_KEYS = "manage_keys"
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"

@@ -23,6 +23,9 @@ class EventType(enum.StrEnum):
     BACKUP_OBJECT_WRITE = "backup:object:write"
     BACKUP_MANIFEST_SIGN = "backup:manifest:sign"
     BACKUP_DEBRIS_REMOVE = "backup:debris:remove"
+    WAL_SEGMENT_SHIP = "wal:segment:ship"
+    WAL_GAP_FIND = "wal:gap:find"
+    WAL_LEFTOVER_REMOVE = "wal:leftover:remove"
     VERIFICATION_RUN_EXECUTE = "verification:run:execute"
     VERIFICATION_LEVEL_CHECK = "verification:level:check"
     VERIFICATION_PROOF_SIGN = "verification:proof:sign"
@@ -74,6 +77,9 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.BACKUP_OBJECT_WRITE: OcsfClass(_DATASTORE, 9),
     EventType.BACKUP_MANIFEST_SIGN: OcsfClass(_DATASTORE, 5),
     EventType.BACKUP_DEBRIS_REMOVE: OcsfClass(_DATASTORE, 7),
+    EventType.WAL_SEGMENT_SHIP: OcsfClass(_DATASTORE, 9),
+    EventType.WAL_GAP_FIND: OcsfClass(_DATASTORE, 1),
+    EventType.WAL_LEFTOVER_REMOVE: OcsfClass(_DATASTORE, 7),
     EventType.VERIFICATION_RUN_EXECUTE: OcsfClass(_DATASTORE, 1),
     EventType.VERIFICATION_LEVEL_CHECK: OcsfClass(_DATASTORE, 1),
     EventType.VERIFICATION_PROOF_SIGN: OcsfClass(_DATASTORE, 5),

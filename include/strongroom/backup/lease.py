@@ -1,6 +1,7 @@
 """The lease: an object in the bucket that says which run backs up a database now.
 
     leases/<database>.json
+    leases/<database>.<purpose>.json     of what may run beside a backup, such as `wal`
     {"format": "strongroom/lease/v1", "database": "shop", "holder": "<host>/<pid>/<random>",
      "source": "7.../shop", "fencing_number": 4, "expires_at": "...", "released": false}
 
@@ -65,9 +66,9 @@ class LeaseRecord:
 _ADAPTER: TypeAdapter[LeaseRecord] = TypeAdapter(LeaseRecord)
 
 
-def lease_key(database: str) -> str:
-    """The key of a database's lease."""
-    return f"leases/{database}.json"
+def lease_key(database: str, purpose: str = "backup") -> str:
+    """The key of a database's lease; what is done with a database side by side has leases of its own."""
+    return f"leases/{database}.json" if purpose == "backup" else f"leases/{database}.{purpose}.json"
 
 
 class Lease:
@@ -79,6 +80,7 @@ class Lease:
         database: whose lease.
         source: system identifier and database in which the caller holds the advisory lock.
         lifetime: how long it lasts without renewal.
+        purpose: what for, as in `lease_key`.
     """
 
     def __init__(
@@ -89,10 +91,11 @@ class Lease:
         source: str,
         *,
         lifetime: timedelta = DEFAULT_LIFETIME,
+        purpose: str = "backup",
     ) -> None:
         self._store = store
         self._clock = clock
-        self._key = lease_key(database)
+        self._key = lease_key(database, purpose)
         self._lifetime = lifetime
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._record = LeaseRecord(database, self._holder, source, 1, self._expiry(), released=False)

@@ -2,8 +2,8 @@
 
 The segments lie for a moment in a private directory in memory (/dev/shm where there is room). No slot of
 their own is needed: the temporary slot of the backup's control session keeps them on the server until then,
-and `pg_receivewal` starts after the newest segment that it finds in its directory, which is an empty stand-in
-for the base backup's last one.
+and `pg_receivewal` goes on with the newest segment that it finds in its directory, which is an empty stand-in
+for the first one that is wanted.
 """
 
 from __future__ import annotations
@@ -97,9 +97,11 @@ def fetch_wal(
     last = segment_start(segment_name(timeline, until - 1, segment_bytes), segment_bytes)
     if last < first:
         return []
-    stand_in = directory / after_segment
-    with stand_in.open("wb") as file:
-        file.truncate(segment_bytes)
+    names = [
+        segment_name(timeline, position, segment_bytes)
+        for position in range(first, last + segment_bytes, segment_bytes)
+    ]
+    (directory / f"{names[0]}.partial").touch()
     arguments = [f"--directory={directory}", "--no-loop", "--no-sync"]
     arguments.append(f"--endpos={format_lsn(last + segment_bytes - 1)}")
     client = Client(program, arguments, conninfo, stdout=None)
@@ -107,11 +109,6 @@ def fetch_wal(
         client.finish(alive)
     finally:
         client.end()
-    stand_in.unlink()
-    names = [
-        segment_name(timeline, position, segment_bytes)
-        for position in range(first, last + segment_bytes, segment_bytes)
-    ]
     return [_whole(directory / name, segment_bytes) for name in names]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from strongroom.durations import Duration
-from strongroom.policy.words import Name, Part, Schedule, TimeZone
+from strongroom.policy.words import Name, Part, Schedule, Size, TimeZone
 
 RecipientName = Literal["epoch", "escrow"]
 """For whom backups are sealed: the current key epoch, or the escrow key that is kept elsewhere."""
@@ -24,6 +24,12 @@ class Wal(Part):
 
     keep: Duration
     """How far back any moment can be restored."""
+
+    max_lag: Size = "10GB"
+    """How much WAL may wait on the source before shipping it counts as failed."""
+
+    slot: Name | None = None
+    """The replication slot on the source; without it, `strongroom_wal_` and the database's name."""
 
 
 class Keep(Part):

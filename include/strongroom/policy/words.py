@@ -19,6 +19,8 @@ _PART = rf'(?:{_PLAIN}|"(?:[^"\x00]|"")+")'
 _TABLE = rf"^{_PART}\.{_PART}$"
 _FILE = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.ya?ml$"
 _MOST_IDENTIFIER_BYTES = 63
+_SIZE = r"^([1-9][0-9]{0,8})(MB|GB|TB)$"
+_UNITS = {"MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
 
 
 class Part(BaseModel):
@@ -93,6 +95,23 @@ def _schedule(text: str) -> str:
     return text
 
 
+def _size(text: str) -> str:
+    size_bytes(text)
+    return text
+
+
+def size_bytes(text: str) -> int:
+    """How many bytes a size such as `500MB` or `10GB` is; the units are powers of 1,000.
+
+    Raises:
+        ValueError: the text is no size.
+    """
+    match = re.fullmatch(_SIZE, text)
+    if match is None:
+        raise ValueError(f"{shown(text)} is not a size; write it like '500MB' or '10GB'")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def _time_zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -146,6 +165,9 @@ Category = Annotated[str, AfterValidator(_category), _schema(enum=list(CATEGORIE
 
 Schedule = Annotated[str, AfterValidator(_schedule), _schema(examples=["0 2 * * *"])]
 """A cron schedule of five fields."""
+
+Size = Annotated[str, AfterValidator(_size), _schema(pattern=_SIZE, examples=["10GB"])]
+"""A number of bytes with a unit; `size_bytes` reads it."""
 
 TimeZone = Annotated[str, AfterValidator(_time_zone), _schema(examples=["UTC", "Europe/Brussels"])]
 """A time zone of the IANA database."""

@@ -66,12 +66,19 @@ class Cluster:
         self.setting_name = setting_name
         _check_socket_path(self.socket_dir, port or _SOCKET_PORT)
 
-    def initialise(self, options: Mapping[str, str] | None = None, *, password: str | None = None) -> None:
+    def initialise(
+        self,
+        options: Mapping[str, str] | None = None,
+        *,
+        password: str | None = None,
+        wal_segment_megabytes: int = 16,
+    ) -> None:
         """Make the data directory: UTF-8, C.UTF-8 order, data checksums.
 
         Args:
             options: lines for `postgresql.conf`.
             password: the superuser's password for logins over TCP.
+            wal_segment_megabytes: how large the segments of its write-ahead log are.
 
         Raises:
             PostgresError: initdb failed; the message carries what it said.
@@ -86,6 +93,7 @@ class Cluster:
             "--data-checksums",
             "--auth-local=trust",
             "--auth-host=scram-sha-256",
+            f"--wal-segsize={wal_segment_megabytes}",
             *_locale_arguments(self.binaries.major),
         ]
         done = run_as(self.account, arguments)

@@ -90,5 +90,5 @@ class Shelf:
     def cover(self, timeline: int, minute: int, position: int) -> None:
         """Say that a timeline is complete up to a time."""
         covered = Covered(noon(minute), format_lsn(position))
-        coverage = Coverage("shop", CLUSTER, timeline, covered, "10:10:", 1)
+        coverage = Coverage("shop", CLUSTER, timeline, covered, "00" * 32, 1)
         self.store.put_bytes(coverage.key, coverage.sign(self.signer), condition=Condition.OVERWRITE)

@@ -22,6 +22,7 @@ from strongroom.backup.continuous.history import (
     history_name,
     parse_history,
 )
+from strongroom.backup.continuous.plan import WalPlan, WalSummary
 from strongroom.backup.continuous.receipts import (
     ArchivedHistory,
     ArchivedSegment,
@@ -30,6 +31,7 @@ from strongroom.backup.continuous.receipts import (
     HistoryReceipt,
     SegmentsReceipt,
 )
+from strongroom.backup.continuous.shipping import SlotWalShipper, WalParts, WalShipper
 
 __all__ = [
     "ArchivedHistory",
@@ -51,11 +53,16 @@ __all__ = [
     "SlotInUseError",
     "SlotLagError",
     "SlotUnusableError",
+    "SlotWalShipper",
     "TimelineFacts",
     "TimelineHistory",
     "TimelineSwitch",
     "WalArchive",
+    "WalParts",
+    "WalPlan",
     "WalRemovedError",
+    "WalShipper",
+    "WalSummary",
     "history_name",
     "parse_history",
 ]

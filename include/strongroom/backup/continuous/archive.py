@@ -33,6 +33,7 @@ from strongroom.signing import VerifierKey
 from strongroom.storage import ObjectNotFoundError, ObjectStore
 
 _READERS = 8
+_NEWER_TIMELINES_LOOKED_FOR = 8
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,13 @@ class WalArchive:
     def timelines(self, system_id: str) -> list[int]:
         """The timelines of a cluster of which something is archived, oldest first."""
         return sorted(int(name, 16) for name in self._folders(wal_prefix(self._database, system_id)))
+
+    def newer_timeline(self, system_id: str, timeline: int) -> int | None:
+        """A timeline of a little higher number of which something is archived; None when there is none."""
+        for number in range(timeline + 1, timeline + 1 + _NEWER_TIMELINES_LOOKED_FOR):
+            if next(iter(self._store.list(wal_prefix(self._database, system_id, number))), None):
+                return number
+        return None
 
     def history(self, system_id: str, timeline: int) -> TimelineHistory:
         """The way to a timeline; the first one has no past.

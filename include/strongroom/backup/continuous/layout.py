@@ -8,7 +8,8 @@
         coverage.json                            signed: up to when everything is here
 
 A segment counts only when a receipt names it with its hash. One that a killed run left behind counts for nothing;
-where a lock keeps it from being deleted, the segment is stored again as `<segment>.<4 hex>.zst.age`.
+where a lock keeps it from being deleted, the segment is stored again as `<segment>.<4 hex>.zst.age` (a history
+likewise).
 """
 
 from __future__ import annotations
@@ -43,9 +44,16 @@ def is_segment_key(key: str, database: str, system_identifier: str, name: str) -
     return key.startswith(prefix) and bool(re.fullmatch(r"(\.[0-9a-f]{4})?\.zst\.age", key[len(prefix) :]))
 
 
-def history_key(database: str, system_identifier: str, timeline: int) -> str:
-    """The key of a sealed timeline history."""
-    return f"{wal_prefix(database, system_identifier, timeline)}{history_name(timeline)}.age"
+def history_key(database: str, system_identifier: str, timeline: int, again: str = "") -> str:
+    """The key of a sealed timeline history; `again` as for segments."""
+    suffix = f".{again}" if again else ""
+    return f"{wal_prefix(database, system_identifier, timeline)}{history_name(timeline)}{suffix}.age"
+
+
+def is_history_key(key: str, database: str, system_identifier: str, timeline: int) -> bool:
+    """Whether a timeline's history can lie under that key."""
+    prefix = wal_prefix(database, system_identifier, timeline) + history_name(timeline)
+    return key.startswith(prefix) and bool(re.fullmatch(r"(\.[0-9a-f]{4})?\.age", key[len(prefix) :]))
 
 
 def history_receipt_key(database: str, system_identifier: str, timeline: int) -> str:

@@ -26,8 +26,8 @@ from strongroom.backup.continuous.history import TimelineHistory, TimelineSwitch
 from strongroom.backup.continuous.layout import (
     OBJECT_KIND,
     coverage_key,
-    history_key,
     history_receipt_key,
+    is_history_key,
     is_segment_key,
     receipt_key,
 )
@@ -189,8 +189,8 @@ class Coverage:
     system_identifier: _Identifier
     timeline: _Timeline
     covered: Covered
-    transactions: Annotated[str, Field(max_length=4096)]
-    """The server's snapshot just before that position: while it stays the same, nothing has committed."""
+    transactions: _Sha256
+    """Of the server's snapshot just before that position: while it stays the same, nothing has committed."""
     fencing_number: Annotated[int, Field(ge=1)]
 
     @property
@@ -252,7 +252,8 @@ def _contradictions(receipt: SegmentsReceipt | HistoryReceipt | Coverage, key: s
         yield from _segment_contradictions(receipt)
     elif isinstance(receipt, HistoryReceipt):
         checked_history(receipt.history)
-        if receipt.file.key != history_key(receipt.database, receipt.system_identifier, receipt.timeline):
+        place = (receipt.database, receipt.system_identifier, receipt.timeline)
+        if not is_history_key(receipt.file.key, *place):
             yield "its file lies elsewhere"
 
 
