@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from strongroom.backup import BackupManifest, BackupService
     from strongroom.backup.indexing import CatalogKeeper
     from strongroom.backup.restoring.service import RestoreService
+    from strongroom.backup.continuous import WalArchive, WalShipper
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
@@ -194,6 +195,29 @@ class Services:
                 postgres_directories=self.settings.postgres_directories,
             )
         )
+
+    @cached_property
+    def wal_shipper(self) -> WalShipper:
+        """Ships WAL continuously."""
+        from strongroom.backup.continuous import SlotWalShipper, WalParts
+
+        return SlotWalShipper(
+            WalParts(
+                store=self.store,
+                vault=self.vault,
+                engine=self.engine,
+                sink=self.sink,
+                signer=self.signer,
+                clock=self.clock,
+                postgres_directories=self.settings.postgres_directories,
+            )
+        )
+
+    def wal_archive(self, database: str) -> WalArchive:
+        """The WAL that was shipped of a database."""
+        from strongroom.backup.continuous import WalArchive
+
+        return WalArchive(self.store, database, self.verifier_key)
 
     @cached_property
     def verifier(self) -> BackupVerifier:

@@ -39,6 +39,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", ""})
 _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "nightly_backup.*": ("operator",),
     "restore_verification.*": ("operator",),
+    "wal_archive.*": ("operator",),
     "audit_seal": ("operator",),
 }
 

@@ -38,7 +38,8 @@ def repository_dags():
 def test_every_pipeline_loads_and_is_documented(load):
     found = load()
     assert found["errors"] == {}
-    assert {"nightly_backup.shop", "restore_verification.shop", "audit_seal"} <= found["dags"].keys()
+    expected = {"nightly_backup.shop", "restore_verification.shop", "wal_archive.shop", "audit_seal"}
+    assert expected <= found["dags"].keys()
     assert all(dag["documented"] for dag in found["dags"].values())
 
 

@@ -4,5 +4,13 @@ from strongroom_airflow.operators.audit import SealAuditLogOperator
 from strongroom_airflow.operators.backup import BackupOperator
 from strongroom_airflow.operators.vault import SealOperator, UnsealOperator
 from strongroom_airflow.operators.verification import VerifyBackupOperator
+from strongroom_airflow.operators.wal import WalShipOperator
 
-__all__ = ["BackupOperator", "SealAuditLogOperator", "SealOperator", "UnsealOperator", "VerifyBackupOperator"]
+__all__ = [
+    "BackupOperator",
+    "SealAuditLogOperator",
+    "SealOperator",
+    "UnsealOperator",
+    "VerifyBackupOperator",
+    "WalShipOperator",
+]

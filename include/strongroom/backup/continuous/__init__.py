@@ -32,6 +32,7 @@ from strongroom.backup.continuous.receipts import (
     SegmentsReceipt,
 )
 from strongroom.backup.continuous.shipping import SlotWalShipper, WalParts, WalShipper
+from strongroom.backup.continuous.status import SourceStatus, TimelineStatus, WalStatus, wal_status
 
 __all__ = [
     "ArchivedHistory",
@@ -54,15 +55,19 @@ __all__ = [
     "SlotLagError",
     "SlotUnusableError",
     "SlotWalShipper",
+    "SourceStatus",
     "TimelineFacts",
     "TimelineHistory",
+    "TimelineStatus",
     "TimelineSwitch",
     "WalArchive",
     "WalParts",
     "WalPlan",
     "WalRemovedError",
     "WalShipper",
+    "WalStatus",
     "WalSummary",
     "history_name",
     "parse_history",
+    "wal_status",
 ]

@@ -36,6 +36,7 @@ from strongroom.backup.continuous.source import (
     present,
     switch_segment,
 )
+from strongroom.backup.continuous.status import archived_end
 from strongroom.backup.continuous.uploading import Uploader, ancestors
 from strongroom.backup.lease import Lease
 from strongroom.backup.wal import wal_directory
@@ -102,7 +103,7 @@ class ShippingRun:
         """
         began = time.monotonic()
         self._check_past()
-        resume = self._archived_end()
+        resume, _ = archived_end(self.archive, self.source)
         slot, created = ensure_slot(self.control, self.plan.slot)
         try:
             return self._ship(began, resume, slot, created)
@@ -158,15 +159,6 @@ class ShippingRun:
                     hint="Two servers were promoted to the same timeline. Make the right one the source; a server"
                     " that was restored elsewhere ships under another policy.",
                 )
-
-    def _archived_end(self) -> int | None:
-        """Up to where the archive holds the source's past; None when it has nothing of it."""
-        for leg in reversed(self.source.history.legs(self.source.segment_bytes)):
-            receipt = self.archive.last_receipt(self.source.system_identifier, leg.timeline)
-            end = receipt.end if receipt is not None else 0
-            if end > leg.start:
-                return end if leg.end is None else min(end, leg.end)
-        return None
 
     def _goal(self, resume: int | None) -> _Goal:
         """Complete the current segment, unless nothing has committed since the last run."""

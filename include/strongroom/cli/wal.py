@@ -1,0 +1,84 @@
+"""`strongroom wal`: shipping WAL, and how far it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
+from strongroom.cli.output import err, human_bytes, out, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from strongroom.backup.continuous import WalStatus
+
+app = typer.Typer(help="Ship the write-ahead log and see how far it reaches.", no_args_is_help=True)
+
+
+@app.command("ship")
+def ship(database: DatabaseArgument, as_json: JsonOption = False) -> None:
+    """Ship everything that a database has committed up to now into the archive."""
+    service = services()
+    with recorded(service):
+        summary = service.wal_shipper.ship(actor(), service.policy(database), service.conninfo(database))
+    if as_json:
+        print_json(asdict(summary))
+        return
+    out.print(
+        f"Shipped {summary.segments} segment(s) of {database}, {human_bytes(summary.stored_bytes)} stored,"
+        f" in {summary.seconds:.1f} s. Covered until {summary.covered_until:%Y-%m-%d %H:%M:%S %Z}.",
+        markup=False,
+    )
+    for warning in summary.warnings:
+        err.print(warning, style="yellow", markup=False)
+
+
+@app.command("status")
+def status(database: DatabaseArgument, as_json: JsonOption = False) -> None:
+    """Show what is archived, up to when, and what waits on the source. Exit status 1 when something is wrong."""
+    from strongroom.backup.continuous import WalPlan, wal_status
+
+    service = services()
+    plan = WalPlan.from_policy(service.policy(database))
+    found = wal_status(service.wal_archive(database), plan, service.conninfo(database))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print(found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _print(found: WalStatus) -> None:
+    rows = [
+        (
+            item.system_identifier,
+            item.timeline,
+            item.segments,
+            human_bytes(item.stored_bytes),
+            item.first_segment,
+            item.last_segment,
+            ", ".join(item.gaps) or "none",
+        )
+        for item in found.timelines
+    ]
+    columns = ["cluster", "timeline", "segments", "stored", "first", "last", "missing from"]
+    print_table("Archived WAL", columns, rows, empty="Nothing is archived yet.")
+    print_facts(dict(_facts(found)))
+    for problem in found.problems:
+        err.print(problem, style="bold red", markup=False)
+
+
+def _facts(found: WalStatus) -> Iterator[tuple[str, object]]:
+    yield "frontier", found.frontier
+    yield "covered until", found.covered_until
+    if (source := found.source) is not None:
+        lag = f", {source.lag_seconds:.0f} s" if source.lag_seconds is not None else ""
+        yield "waiting", f"{human_bytes(source.lag_bytes)}{lag}"
+        yield (
+            "slot",
+            f"{source.slot}: {source.wal_status or 'missing'}, holds {human_bytes(source.held_bytes)}",
+        )
+    yield "limit", human_bytes(found.max_lag_bytes)
