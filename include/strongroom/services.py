@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from strongroom.audit import AuditLog, AuditSink, SealReport
     from strongroom.backup import BackupManifest, BackupService
+    from strongroom.backup.continuous import WalArchive, WalShipper
     from strongroom.backup.indexing import CatalogKeeper
     from strongroom.backup.restoring.service import RestoreService
-    from strongroom.backup.continuous import WalArchive, WalShipper
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore

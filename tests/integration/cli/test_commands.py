@@ -242,3 +242,26 @@ def test_a_restore_is_planned_from_the_bucket_alone(installation):
 def test_a_restore_to_nowhere_is_refused_in_words(installation, arguments, says):
     done = installation.run("restore", "plan", "shop", *arguments, "--into", "/nowhere/at/all")
     assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_wal_is_shipped_and_what_is_wrong_with_it_ends_the_status_with_1(installation):
+    before = installation.run("wal", "status", "shop")
+    assert before.returncode == 1
+    assert "no replication slot" in before.stderr
+    shipped = installation.json("wal", "ship", "shop")
+    assert shipped["segments"] > 0
+    status = installation.json("wal", "status", "shop")
+    assert status["problems"] == []
+    assert status["covered_until"] == shipped["covered_until"]
+    assert status["source"]["wal_status"] == "reserved"
+    assert [item["gaps"] for item in status["timelines"]] == [[]]
+    shown = installation.run("wal", "status", "shop")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert status["timelines"][0]["last_segment"] in shown.stdout
+    last = only(installation.bucket.glob(f"wal/shop/*/*/{status['timelines'][0]['last_segment']}.zst.age"))
+    content = last.read_bytes()
+    last.unlink()
+    missing = installation.run("wal", "status", "shop")
+    last.write_bytes(content)
+    assert missing.returncode == 1
+    assert "not in the bucket" in " ".join(missing.stderr.split())

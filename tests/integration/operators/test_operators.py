@@ -128,7 +128,7 @@ def test_a_query_cannot_change_the_database(execute):
     assert done.error is not None
 
 
-def test_the_pipelines_operators_back_up_and_prove(execute):
+def test_the_pipelines_operators_back_up_prove_and_ship(execute):
     taken = execute("BackupOperator", dag_id="nightly_backup.shop", database="shop")
     assert taken.error is None, taken.message
     proof = execute(
@@ -138,5 +138,8 @@ def test_the_pipelines_operators_back_up_and_prove(execute):
         backup_id=taken.value["backup_id"],
     )
     assert (proof.error, proof.value["result"]) == (None, "proven")
+    shipped = execute("WalShipOperator", dag_id="wal_archive.shop", database="shop")
+    assert shipped.error is None, shipped.message
+    assert shipped.value["segments"] > 0
     sealed = execute("SealAuditLogOperator", dag_id="audit_seal")
     assert sealed.value["entries"] > 0
