@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from strongroom.access import Actor, ActorKind, Role
 from strongroom.audit import verify_log
+from strongroom.backup.continuous import ArchivedSegment, SegmentsReceipt
+from strongroom.backup.continuous.layout import segment_key
 from strongroom.backup.indexing import Problem
 from strongroom.errors import AccessDeniedError
 from strongroom.signing import SignerKey
@@ -146,6 +148,47 @@ def test_a_key_record_that_is_gone_is_told_for_what_it_opens(survivor):
 def test_a_sealed_object_that_nobody_signed_for_is_told(survivor):
     shutil.copy2(survivor.bucket / FILE, survivor.bucket / "files" / "stranger.zst.age")
     assert found(survivor.rebuild()) == {(Problem.UNKNOWN, "files/stranger.zst.age")}
+
+
+def ship(survivor, name="000000010000000000000003"):
+    """Seal a segment of WAL and sign for it, as the shipper does."""
+    parts = survivor.place.parts(None)
+    key = segment_key("shop", "7000000000000000001", name)
+    stored = parts.vault.store(ACTOR, key, [bytes(1 << 20)], kind="wal", recipients=["epoch"])
+    parts.engine.dispose()
+    segment = ArchivedSegment(name, key, stored.size_bytes, stored.sha256, 1 << 20, stored.epoch_ids)
+    receipt = SegmentsReceipt(
+        "shop",
+        "7000000000000000001",
+        1,
+        1 << 20,
+        "18",
+        (segment,),
+        None,
+        1,
+        "00" * 32,
+        {"strongroom": "test"},
+    )
+    survivor.store.put_bytes(receipt.key, receipt.sign(survivor.place.signer))
+    return key, receipt.key
+
+
+def test_shipped_wal_is_indexed_from_its_receipts(survivor):
+    key, _ = ship(survivor)
+    assert survivor.rebuild().problem_count == 0
+    assert {item.key: item.kind for item in survivor.index()["objects"]}[key] == "wal"
+
+
+def test_wal_that_no_believed_receipt_names_is_told(survivor):
+    key, receipt = ship(survivor)
+    sign_again(survivor.bucket / receipt, SignerKey.generate("stranger"))
+    assert found(survivor.rebuild()) == {(Problem.NOT_BELIEVED, receipt), (Problem.UNKNOWN, key)}
+
+
+def test_a_segment_that_a_receipt_names_and_that_is_gone_is_told(survivor):
+    key, _ = ship(survivor)
+    (survivor.bucket / key).unlink()
+    assert found(survivor.rebuild()) == {(Problem.MISSING, key)}
 
 
 def test_a_backup_without_a_manifest_is_counted_as_unfinished(survivor):

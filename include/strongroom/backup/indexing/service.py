@@ -1,7 +1,7 @@
 """Making the index again from the bucket, in one transaction: nobody ever sees half an index.
 
     1 the attempt is recorded      2 the published log's entries are taken back into the control database
-    3 the bucket is listed         4 key records, manifests, proofs and the log's entries are read and indexed
+    3 the bucket is listed         4 key records, manifests, proofs, WAL receipts and the log are read and indexed
     5 what has nothing behind it, or nothing that names it, is told      6 the result is recorded
 
 A listing that fails, or a store that does not answer, undoes steps 3 to 6: half a listing is not a bucket.
@@ -25,6 +25,7 @@ from strongroom.backup.indexing.logged import LoggedObjects
 from strongroom.backup.indexing.report import IndexReport, Problem
 from strongroom.backup.indexing.scan import Scan
 from strongroom.backup.indexing.sources import IndexSource, KeyRecords, Manifests, Proofs
+from strongroom.backup.indexing.wal import WalReceipts
 from strongroom.catalog import CatalogUnavailableError
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, IntegrityError, StrongroomError
@@ -148,7 +149,7 @@ def _answering() -> Iterator[None]:
 def _sources() -> Sequence[IndexSource]:
     keys = KeyRecords()
     manifests = Manifests(keys)
-    return (keys, manifests, Proofs(manifests), LoggedObjects())
+    return (keys, manifests, Proofs(manifests), WalReceipts(keys), LoggedObjects())
 
 
 def _report(scan: Scan, gap: PublishedGap, forgotten: int) -> IndexReport:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from strongroom.backup.indexing.inventory import Listed
 from strongroom.backup.indexing.report import Problem
 from strongroom.backup.indexing.scan import Scan
 from strongroom.backup.manifest import (
     MANIFEST_NAME,
-    OBJECT_KIND,
     BackupManifest,
     manifest_key,
     read_manifest,
@@ -18,6 +18,7 @@ from strongroom.backup.records import backup_record
 from strongroom.backup.verification.proof import Proof, read_proof
 from strongroom.catalog import BackupRepository, ObjectRecord, ProofRepository
 from strongroom.sealing import read_epoch
+from strongroom.vault import StoredObject
 
 
 class IndexSource(ABC):
@@ -44,6 +45,27 @@ class KeyRecords(IndexSource):
             if read is not None:
                 self.ids.add(read[0].id)
         scan.epochs = len(self.ids)
+
+
+def index_objects(
+    scan: Scan, objects: Sequence[StoredObject], database: str, named_by: Listed, keys: KeyRecords
+) -> None:
+    """Index the objects that a signed document names, and tell which of them are missing or different."""
+    sizes = scan.inventory.sizes(item.key for item in objects)
+    for item in objects:
+        if item.key not in sizes:
+            scan.findings.add(
+                Problem.MISSING, item.key, f"{named_by.key} names it, and it is not in the bucket."
+            )
+            continue
+        if sizes[item.key] != item.size_bytes:
+            detail = f"It has {sizes[item.key]} bytes; {named_by.key} says {item.size_bytes}."
+            scan.findings.add(Problem.DIFFERENT, item.key, detail)
+        for epoch_id in sorted(set(item.epoch_ids) - keys.ids):
+            detail = f"{item.key} was sealed for this key epoch."
+            scan.findings.add(Problem.MISSING, f"keys/{epoch_id}.json", detail)
+        scan.index_object(_record(item, database, named_by))
+    scan.inventory.claim([named_by.key, *(item.key for item in objects)])
 
 
 class Manifests(IndexSource):
@@ -77,38 +99,9 @@ class Manifests(IndexSource):
         old = repository.find(scan.connection, manifest.backup_id)
         if scan.backups.count(old, record):
             repository.add(scan.connection, record)
-        self._index_objects(scan, manifest, item)
         self._check_chain(scan, manifest)
-        scan.inventory.claim([item.key, *(part.key for part in manifest.objects)])
-
-    def _index_objects(self, scan: Scan, manifest: BackupManifest, item: Listed) -> None:
-        sizes = scan.inventory.sizes(part.key for part in manifest.objects)
-        for part in manifest.objects:
-            if part.key not in sizes:
-                detail = f"The manifest of {manifest.backup_id} names it, and it is not in the bucket."
-                scan.findings.add(Problem.MISSING, part.key, detail)
-                continue
-            if sizes[part.key] != part.size_bytes:
-                detail = f"It has {sizes[part.key]} bytes; the manifest says {part.size_bytes}."
-                scan.findings.add(Problem.DIFFERENT, part.key, detail)
-            for epoch_id in sorted(set(part.epoch_ids) - self._keys.ids):
-                scan.findings.add(
-                    Problem.MISSING, f"keys/{epoch_id}.json", f"{part.key} was sealed for this key epoch."
-                )
-            scan.index_object(
-                ObjectRecord(
-                    key=part.key,
-                    kind=OBJECT_KIND,
-                    database=manifest.database,
-                    size_bytes=part.size_bytes,
-                    sha256=part.sha256,
-                    plaintext_bytes=part.plaintext_bytes,
-                    compressed=part.stored().compressed,
-                    epoch_ids=part.epoch_ids,
-                    version_id=None,
-                    stored_at=item.modified_at,
-                )
-            )
+        parts = [part.stored() for part in manifest.objects]
+        index_objects(scan, parts, manifest.database, item, self._keys)
 
     def _check_chain(self, scan: Scan, manifest: BackupManifest) -> None:
         """An incremental backup without its parent restores nothing; the parent's key sorts before its own."""
@@ -154,3 +147,19 @@ class Proofs(IndexSource):
             return True
         scan.findings.add(Problem.NOT_BELIEVED, key, detail)
         return False
+
+
+def _record(stored: StoredObject, database: str, named_by: Listed) -> ObjectRecord:
+    """An object's row, from what a signed document says of it."""
+    return ObjectRecord(
+        key=stored.key,
+        kind=stored.kind,
+        database=database,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+        plaintext_bytes=stored.plaintext_bytes,
+        compressed=stored.compressed,
+        epoch_ids=stored.epoch_ids,
+        version_id=None,
+        stored_at=named_by.modified_at,
+    )
