@@ -6,6 +6,7 @@ import io
 import os
 import select
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
 
 _PATIENCE_SECONDS = 1.0
+_POLL_SECONDS = 0.02
 _NAMED_PROBLEMS = 5
 _LOGIN = ("authentication failed", "no pg_hba.conf entry", "no password supplied")
 
@@ -52,6 +54,23 @@ class Program(Client):
         text = self._complaints.read(1 << 20).decode(errors="replace")
         lines = [line.strip() for line in text.splitlines()]
         return [line for line in lines if "error:" in line or "ERROR:" in line or "FATAL:" in line]
+
+    def outcome(self, alive: Callable[[], None]) -> list[str]:
+        """Wait for its end; gives its problems, none when it did everything.
+
+        Args:
+            alive: called while waiting; an exception from it ends the program.
+        """
+        try:
+            while self.process.poll() is None:
+                alive()
+                time.sleep(_POLL_SECONDS)
+            found = self.problems()
+        finally:
+            self.end()
+        if self.process.returncode != 0 and not found:
+            found.append(f"{self.name} ended with status {self.process.returncode}")
+        return found
 
     def _failure(self) -> StrongroomError:
         found = self.problems()

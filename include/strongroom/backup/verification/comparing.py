@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from strongroom.backup.fingerprints import FingerprintDocument, TableFingerprint
 from strongroom.backup.verification.comparison import (
@@ -16,7 +17,7 @@ from strongroom.backup.verification.expectations_run import ExpectationProcess
 from strongroom.backup.verification.recorder import LevelReport
 from strongroom.backup.verification.run import RestoreRun, target_database
 from strongroom.backup.verification.smoke import ask
-from strongroom.postgres import Cluster, connect, databases, table_fingerprints, tables
+from strongroom.postgres import Cluster, Table, connect, databases, table_fingerprints, tables
 
 _NAMED = 10
 _WHICH = "cannot tell which database of the server is meant; give the database its policy's name"
@@ -63,7 +64,9 @@ def _compare_database(
     with connect(conninfo, application_name="strongroom verify") as connection:
         present = tables(connection)
     comparable = {(table.schema, table.name) for table in chosen if table.comparable}
-    hashed = [table for table in present if (table.schema, table.name) in comparable]
+    hashed = [
+        _in_source_order(restore, table) for table in present if (table.schema, table.name) in comparable
+    ]
     compare(comparison, database, chosen, table_fingerprints(conninfo, hashed, seed))
     if restore.checks.fingerprints == "all":
         known = {(table.schema, table.name) for table in source}
@@ -72,6 +75,12 @@ def _compare_database(
             for table in present
             if (table.schema, table.name) not in known
         ]
+
+
+def _in_source_order(restore: RestoreRun, table: Table) -> Table:
+    """The table with its columns in the order in which the source's fingerprint took them."""
+    columns = restore.source_columns.get((table.schema, table.name), table.columns)
+    return replace(table, columns=columns) if set(columns) == set(table.columns) else table
 
 
 def _missing_databases(source: FingerprintDocument, cluster: Cluster) -> list[str]:

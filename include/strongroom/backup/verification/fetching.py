@@ -18,7 +18,7 @@ from strongroom.storage.errors import ChecksumMismatchError, ObjectNotFoundError
 from strongroom.vault import ObjectReplacedError, UnknownObjectError
 
 _ALTERED = (ObjectReplacedError, ChecksumMismatchError, UnknownObjectError, ObjectNotFoundError)
-_FINGERPRINT_LIMIT_BYTES = 128 << 20
+FINGERPRINT_LIMIT_BYTES = 128 << 20
 _HEADROOM_BYTES = 512 << 20
 """For the log that the scratch server writes itself, its checkpoint and the index that amcheck builds."""
 _OLDER = "Verify an older backup, take a new one, and look at who can write to the bucket."
@@ -42,14 +42,17 @@ def check_presence(run: RestoreRun, report: LevelReport) -> None:
             report.passed(f"{item.name} present", "there, with its size", {"bytes": item.size_bytes})
 
 
-def check_room(run: RestoreRun) -> None:
+def check_room(run: RestoreRun, *, growth: int = 1) -> None:
     """Compare what the restore needs with what the scratch area has.
+
+    Args:
+        growth: how many times the backup's content the restored server takes.
 
     Raises:
         ScratchFullError: it will not fit; the message has both numbers.
     """
     root = run.scratch.directory.parent
-    needed = run.manifest.plaintext_bytes + run.manifest.plaintext_bytes // 20 + _HEADROOM_BYTES
+    needed = growth * run.manifest.plaintext_bytes + run.manifest.plaintext_bytes // 20 + _HEADROOM_BYTES
     available = free_bytes(root)
     if available < needed:
         raise ScratchFullError(
@@ -72,7 +75,7 @@ def fetch_all(run: RestoreRun, presence: LevelReport, opening: LevelReport) -> N
         try:
             restored += _fetch(run, item)
         except (IntegrityError, NotFoundError) as error:
-            _explain(run, item, error, presence, opening)
+            explain(run, item, error, presence, opening)
             return
         presence.passed(f"{item.name} hash", "the bytes that the manifest names")
         opening.passed(f"{item.name} opens", "decrypts and decompresses to its end")
@@ -86,7 +89,7 @@ def _fetch(run: RestoreRun, item: ManifestObject) -> int:
             data = bytearray()
             for piece in content:
                 data += piece
-                if len(data) > _FINGERPRINT_LIMIT_BYTES:
+                if len(data) > FINGERPRINT_LIMIT_BYTES:
                     raise BrokenArchiveError("The fingerprints are larger than any cluster's can be.")
             run.fingerprints = parse_fingerprints(bytes(data))
             return len(data)
@@ -100,14 +103,19 @@ def _place(run: RestoreRun, item: ManifestObject) -> Path:
     return run.wal_dir
 
 
-def _explain(
+def explain(
     run: RestoreRun,
     item: ManifestObject,
     error: IntegrityError | NotFoundError,
     presence: LevelReport,
     opening: LevelReport,
 ) -> None:
-    """Say which of the two it is: other bytes than were stored, or the right bytes that do not open."""
+    """Say which of the two it is: other bytes than were stored, or the right bytes that do not open.
+
+    Args:
+        presence: L0's report.
+        opening: L1's report.
+    """
     if isinstance(error, (UnsafeArchiveError, BrokenArchiveError)):
         opening.failed_with(f"{item.name} unpacks", error)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from strongroom.backup.verification.expectations import ExpectationSuite
 from strongroom.backup.verification.expectations_run import ExpectationProcess
 from strongroom.backup.verification.proof import Measures, NotComparable
 from strongroom.postgres import Cluster, Scratch, databases
+from strongroom.postgres.fingerprint import TableName
 from strongroom.postgres.session import connect
 
 _SYSTEM_DATABASES = frozenset({"postgres"})
@@ -43,6 +44,10 @@ class RestoreRun:
     cluster: Cluster | None = None
     """The restored server, once it runs."""
     expectation_process: ExpectationProcess | None = None
+    source_columns: Mapping[TableName, tuple[str, ...]] = field(default_factory=dict)
+    """Of a logical backup's tables, in the source's order: inheritance can bring them back in another."""
+    load_problems: list[str] = field(default_factory=list)
+    """What the scratch server refused of a logical backup."""
     not_comparable: list[NotComparable] = field(default_factory=list)
     fetch_and_unpack_seconds: float | None = None
     recovery_seconds: float | None = None

@@ -25,6 +25,7 @@ from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
 from strongroom.backup.verification.checks import VerificationChecks
 from strongroom.backup.verification.expectations import load_expectations
 from strongroom.backup.verification.levels import LADDER, Level, climb
+from strongroom.backup.verification.logical import LOGICAL_LADDER
 from strongroom.backup.verification.proof import Measures, NotComparable, Proof, document_sha256
 from strongroom.backup.verification.recorder import Recorder
 from strongroom.backup.verification.records import record_found_proofs
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from strongroom.policy import Policy
 
 _SCRATCH_NAME = "verify"
+LADDERS: dict[str, Sequence[Level]] = {"physical": LADDER, "logical": LOGICAL_LADDER}
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,11 @@ class BackupVerifier(ABC):
 
 
 class RestoreVerifier(BackupVerifier):
-    """Proves physical backups by restoring them.
+    """Proves backups by restoring them.
 
     Args:
         parts: what it works with.
-        levels: the ladder.
+        levels: the ladder; without it, the one for the backup's method.
         objects: where objects come from, by actor; the vault without it.
     """
 
@@ -98,7 +100,7 @@ class RestoreVerifier(BackupVerifier):
         self,
         parts: VerificationParts,
         *,
-        levels: Sequence[Level] = LADDER,
+        levels: Sequence[Level] | None = None,
         objects: Callable[[Actor], BackupObjects] | None = None,
     ) -> None:
         self._parts = parts
@@ -153,7 +155,7 @@ class RestoreVerifier(BackupVerifier):
 
     def _refuse_manifest(self, recorder: Recorder, error: IntegrityError) -> None:
         """Without a manifest that can be believed nothing is fetched at all."""
-        for level in self._levels:
+        for level in self._levels or LADDER:
             with recorder.level(level.name, level.title) as report:
                 if level.name == "L1":
                     report.failed_with("manifest signature", error)
@@ -174,7 +176,7 @@ class RestoreVerifier(BackupVerifier):
         with scratch_cluster(root, binaries, _SCRATCH_NAME) as scratch:
             run = RestoreRun(manifest, objects, checks, scratch, suite, self._parts.postgres_directories)
             with closing(run):
-                climb(run, recorder, self._levels)
+                climb(run, recorder, self._levels or LADDERS[manifest.method])
             return run
 
     def _proof(
