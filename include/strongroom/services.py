@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from strongroom.backup import BackupManifest, BackupService
     from strongroom.backup.continuous import WalArchive, WalShipper
     from strongroom.backup.indexing import CatalogKeeper
+    from strongroom.backup.restoring.logical import LogicalRestorer
     from strongroom.backup.restoring.service import RestoreService
     from strongroom.backup.verification import BackupVerifier
     from strongroom.sealing import KeyProvider, KeyRing
@@ -263,6 +264,23 @@ class Services:
                 engine=(lambda: self.engine) if indexed else None,
                 sink=self.sink if indexed else None,
                 vault=(lambda: self.vault) if indexed else None,
+                postgres_directories=self.settings.postgres_directories,
+            )
+        )
+
+    @cached_property
+    def logical_restorer(self) -> LogicalRestorer:
+        """Restores databases and tables from logical backups."""
+        from strongroom.backup.restoring.logical import LogicalRestoreParts, LogicalRestorer
+
+        return LogicalRestorer(
+            LogicalRestoreParts(
+                store=self.store,
+                vault=self.vault,
+                engine=self.engine,
+                sink=self.sink,
+                trusted=self.verifier_key,
+                scratch_root=self.settings.scratch_directory,
                 postgres_directories=self.settings.postgres_directories,
             )
         )

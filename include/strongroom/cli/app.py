@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from strongroom import __version__
-from strongroom.cli import audit, backup, catalog, keys, policy, restore, vault, verify, wal
+from strongroom.cli import audit, backup, catalog, keys, policy, restore, restore_logical, vault, verify, wal
 from strongroom.cli.context import set_settings_file
 from strongroom.cli.output import err
 from strongroom.errors import StrongroomError
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(policy.app, name="policy")
 app.add_typer(backup.app, name="backup")
 app.add_typer(verify.app, name="verify")
+restore_logical.register(restore.app)
 app.add_typer(restore.app, name="restore")
 app.add_typer(wal.app, name="wal")
 app.add_typer(keys.app, name="keys")

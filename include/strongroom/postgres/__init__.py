@@ -39,6 +39,7 @@ from strongroom.postgres.scratch import (
     full_disk_named,
     remove_stale_scratch,
     scratch_cluster,
+    scratch_directory,
 )
 from strongroom.postgres.session import Connection, connect, server_errors
 
@@ -75,6 +76,7 @@ __all__ = [
     "remove_stale_scratch",
     "run_as",
     "scratch_cluster",
+    "scratch_directory",
     "segment_name",
     "segment_start",
     "server_errors",

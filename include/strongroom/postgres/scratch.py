@@ -84,6 +84,27 @@ def scratch_cluster(scratch_root: Path, binaries: ServerBinaries, name: str) -> 
 
 
 @contextmanager
+def scratch_directory(scratch_root: Path, name: str) -> Iterator[Path]:
+    """A private directory without a server, deleted when the block is left, or by the next run if this one is killed.
+
+    Args:
+        scratch_root: where scratch directories lie (the setting `scratch_directory`).
+        name: letters, digits, `-` and `_`.
+
+    Raises:
+        ScratchFullError: the disk filled up, also when an operation in the block met it.
+    """
+    owner = ProcessIdentity.own()
+    directory = scratch_root.absolute() / f"{name}.{owner.pid}.{owner.start_ticks}.{secrets.token_hex(2)}"
+    with full_disk_named(scratch_root):
+        directory.mkdir(mode=0o700, parents=True)
+        try:
+            yield directory
+        finally:
+            remove_tree(directory)
+
+
+@contextmanager
 def full_disk_named(scratch_root: Path) -> Iterator[None]:
     """Turn "no space left" of any operation in the block into an error that names the scratch area.
 

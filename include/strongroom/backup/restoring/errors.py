@@ -12,12 +12,15 @@ StrongroomError
 │   ├── ContentSizeError           an object opens to another length than the manifest says
 │   ├── WrongSegmentError          an archived segment is another part of the log, or another cluster's
 │   ├── NotThisBackupError         a manifest stands under another backup's name
+│   ├── RestoredContentError       restored tables differ from the source
 │   └── RecoveryError              recovery ended, and not where it should have
 │       └── TargetMissedError      the log was over before the target came
 ├── NotFoundError
-│   └── BackupMissingError         there is no complete backup of that name
+│   ├── BackupMissingError         there is no complete backup of that name
+│   └── TableMissingError          the backup has no such table or schema
 ├── RefusedError
 │   ├── DirectoryInUseError        the directory holds something that no failed restore left there
+│   ├── TargetExistsError          a database or schema of that name is there already
 │   ├── NotEnoughRoomError         the restored cluster would not fit
 │   └── PlanChangedError           the plan is not the one that was approved, or no longer holds
 └── TransientError
@@ -99,3 +102,15 @@ class TargetMissedError(RecoveryError):
     def __init__(self, message: str, *, hint: str | None = None, last_record: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.last_record = last_record
+
+
+class TableMissingError(NotFoundError):
+    """The backup holds no table or schema of that name."""
+
+
+class TargetExistsError(RefusedError):
+    """A database or schema of that name exists; a restore never goes over something."""
+
+
+class RestoredContentError(IntegrityError):
+    """Restored tables do not hold what the source held."""

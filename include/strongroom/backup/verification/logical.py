@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from strongroom.backup.fingerprints import parse_fingerprints
 from strongroom.backup.manifest import ManifestObject
 from strongroom.backup.restoring.errors import BrokenArchiveError
-from strongroom.backup.restoring.logical.databases import create_database, drop_database
+from strongroom.backup.restoring.logical.databases import check_extensions, create_database, drop_database
 from strongroom.backup.restoring.logical.loading import LogicalLoader
 from strongroom.backup.restoring.objects import BackupObjects, Buffer
 from strongroom.backup.verification.fetching import FINGERPRINT_LIMIT_BYTES, check_room, explain
@@ -31,15 +31,13 @@ from strongroom.backup.verification.levels import (
 )
 from strongroom.backup.verification.recorder import LevelReport, Recorder
 from strongroom.backup.verification.run import RestoreRun
-from strongroom.errors import ConfigurationError, IntegrityError, NotFoundError
+from strongroom.errors import IntegrityError, NotFoundError
 from strongroom.postgres import (
     Cluster,
-    Connection,
     DatabaseUnreachableError,
     PostgresError,
     ScratchFullError,
     connect,
-    server_errors,
 )
 from strongroom.storage import ObjectInfo
 
@@ -195,27 +193,11 @@ def _fill(loader: LogicalLoader, cluster: Cluster) -> tuple[list[str], float]:
     maintenance = cluster.conninfo("template1")
     problems = loader.load_globals(maintenance)
     with connect(maintenance, application_name=_APPLICATION) as connection:
-        _check_extensions(connection, [extension.name for extension in loader.contents.extensions])
+        check_extensions(connection, loader.contents.extensions)
         drop_database(connection, facts.name)
         create_database(connection, facts.name, facts)
     loaded = loader.load(cluster.conninfo(facts.name), restore_options=["--no-subscriptions"])
     return problems + loaded.problems, loaded.finishing_seconds
-
-
-def _check_extensions(connection: Connection, names: list[str]) -> None:
-    """A server without the extension says nothing about the backup.
-
-    Raises:
-        ConfigurationError: this machine lacks some.
-    """
-    with server_errors("The scratch server"):
-        rows = connection.execute("SELECT name FROM pg_catalog.pg_available_extensions").fetchall()
-    missing = sorted(set(names) - {str(row[0]) for row in rows})
-    if missing:
-        raise ConfigurationError(
-            f"The PostgreSQL of this machine lacks extensions that the backup uses: {', '.join(missing)}.",
-            hint="Install them where verifications run.",
-        )
 
 
 def _whole(objects: BackupObjects, item: ManifestObject) -> bytes:

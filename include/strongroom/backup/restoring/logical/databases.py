@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
-from strongroom.backup.logical.contents import DatabaseFacts
+from strongroom.backup.logical.contents import DatabaseFacts, ExtensionFacts
 from strongroom.errors import ConfigurationError
 from strongroom.postgres import Connection, PostgresError, server_errors, server_major
 
@@ -42,6 +42,22 @@ def create_database(connection: Connection, name: str, facts: DatabaseFacts) -> 
             f"The server cannot make a database like {facts.name}: {error.message}",
             hint=f"Install the locale {facts.locale or facts.collate} on the machine of the server.",
         ) from error
+
+
+def check_extensions(connection: Connection, extensions: Sequence[ExtensionFacts]) -> None:
+    """Pass when the server could make every extension.
+
+    Raises:
+        ConfigurationError: it lacks some.
+    """
+    with server_errors(_WHERE):
+        rows = connection.execute("SELECT name FROM pg_catalog.pg_available_extensions").fetchall()
+    missing = sorted({extension.name for extension in extensions} - {str(row[0]) for row in rows})
+    if missing:
+        raise ConfigurationError(
+            f"The PostgreSQL server lacks extensions that the backup uses: {', '.join(missing)}.",
+            hint="Install them on the machine of the server.",
+        )
 
 
 def _options(facts: DatabaseFacts, major: int) -> Iterator[sql.Composable]:

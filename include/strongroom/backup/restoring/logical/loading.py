@@ -94,7 +94,7 @@ class LogicalLoader:
         streams: int = _STREAMS,
         alive: Callable[[], None] = _nothing,
     ) -> None:
-        self._manifest = manifest
+        self.manifest = manifest
         self._objects = objects
         self._directory = directory
         self._search = tuple(search)
@@ -108,7 +108,7 @@ class LogicalLoader:
         Raises:
             IntegrityError: it is not what the backup wrote.
         """
-        return parse_contents(self._document(self._manifest.object("contents")))
+        return parse_contents(self.document(self.manifest.object("contents")))
 
     @cached_property
     def tools(self) -> ServerBinaries:
@@ -132,8 +132,8 @@ class LogicalLoader:
         Returns:
             What the server refused.
         """
-        item = self._manifest.object("globals")
-        script = self._document(item).decode()
+        item = self.manifest.object("globals")
+        script = self.document(item).decode()
         lines = [line for line in script.splitlines(keepends=True) if not _skipped(line)]
         with tempfile.TemporaryFile() as file:
             file.write("".join(lines).encode())
@@ -160,7 +160,8 @@ class LogicalLoader:
         start = time.perf_counter()
         loaded.problems += self.definitions("pre", conninfo, restore_options)
         if not loaded.problems:
-            loaded.tables = self.rows(conninfo, {table.label: table.label for table in self.contents.tables})
+            targets = {table.label: table.into or table.label for table in self.contents.tables}
+            loaded.tables = self.rows(conninfo, targets)
             self.sequences(
                 conninfo, [(entry, (entry.schema, entry.name)) for entry in self.contents.sequences]
             )
@@ -174,7 +175,7 @@ class LogicalLoader:
 
     def spooled(self, role: Role) -> Path:
         """An archive of definitions as a file: whole, and verified to its end."""
-        item = self._manifest.object(role)
+        item = self.manifest.object(role)
         path = self._directory / item.name.removesuffix(".zst.age")
         if not path.exists():
             part = path.with_suffix(".part")
@@ -214,7 +215,7 @@ class LogicalLoader:
         streams = Streams(self._streams, self._alive)
         wanted = [
             item
-            for item in self._manifest.having("data")
+            for item in self.manifest.having("data")
             if any(table.label in targets for table in self.contents.tables_of(item.name))
         ]
         wanted.sort(key=lambda item: -item.plaintext_bytes)
@@ -256,15 +257,15 @@ class LogicalLoader:
 
     def _check_sequences(self) -> None:
         """The script for people and the contents must say the same."""
-        for item in self._manifest.having("data"):
+        for item in self.manifest.having("data"):
             if item.name == SEQUENCES_NAME:
                 expected = sequences_script(self.contents.sequences, self.contents.database.encoding)
-                if self._document(item) != b"".join(expected):
+                if self.document(item) != b"".join(expected):
                     raise BrokenArchiveError(f"{item.name} does not say what the backup's contents say.")
 
     def _large_objects(self, conninfo: str, options: Sequence[str]) -> list[str]:
         """Their archive holds statements too, so it lies on disk, whole and verified, before it is restored."""
-        for item in self._manifest.having("large_objects"):
+        for item in self.manifest.having("large_objects"):
             path = self._directory / "large_objects.dump"
             with path.open("wb") as file, self._objects.open(item) as content:
                 for piece in content:
@@ -274,7 +275,12 @@ class LogicalLoader:
             return problems
         return []
 
-    def _document(self, item: ManifestObject) -> bytes:
+    def document(self, item: ManifestObject) -> bytes:
+        """A small object, whole.
+
+        Raises:
+            IntegrityError: it is not what the backup wrote.
+        """
         with self._objects.open(item) as content:
             return _limited(content, item.name)
 
@@ -314,11 +320,10 @@ def _copy(
 ) -> None:
     """Copy one table's rows; a large one is emptied first, which lets its rows come in frozen."""
     options = ""
-    through = None if target == table.label and table.into else target
     if alone and not table.into:
         connection.execute(f"TRUNCATE ONLY {quoted(target)}".encode())
         options = " WITH (FREEZE)"
-    with connection.cursor() as cursor, cursor.copy(table.copy_in(through, options).encode()) as copy:
+    with connection.cursor() as cursor, cursor.copy(table.copy_in(target, options).encode()) as copy:
         for piece in rows:
             alive()
             copy.write(piece)
