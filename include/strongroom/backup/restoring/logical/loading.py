@@ -335,9 +335,9 @@ def check_tools(loader: LogicalLoader, server_major: int) -> None:
     Raises:
         ConfigurationError: an older server does not understand a newer one's definitions.
     """
-    source = int(re.split(r"\D", loader.contents.tool, maxsplit=1)[0])
+    source = loader.manifest.server.major
     if server_major < source:
         raise ConfigurationError(
-            f"The target server is PostgreSQL {server_major}; the backup was written by version {source}.",
+            f"The target server is PostgreSQL {server_major}; the backup is of version {source}.",
             hint="Restore into a server that is at least as new.",
         )

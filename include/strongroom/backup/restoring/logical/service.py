@@ -10,19 +10,20 @@ and the next restore into the same place drops it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor, Permission, require
-from strongroom.audit import AuditSink, Event, EventType, Target
+from strongroom.audit import AuditSink
 from strongroom.backup.fingerprints import FingerprintDocument, parse_fingerprints
 from strongroom.backup.logical.contents import LogicalContents, Name
 from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
-from strongroom.backup.restoring.errors import NotThisBackupError, RestoredContentError
+from strongroom.backup.restoring.errors import NotThisBackupError
 from strongroom.backup.restoring.logical import targets
+from strongroom.backup.restoring.logical.comparing import Comparison, compare
 from strongroom.backup.restoring.logical.databases import (
     check_extensions,
     create_database,
@@ -32,19 +33,17 @@ from strongroom.backup.restoring.logical.databases import (
 from strongroom.backup.restoring.logical.loading import APPLICATION, LogicalLoader, check_tools
 from strongroom.backup.restoring.logical.selecting import Selection
 from strongroom.backup.restoring.logical.staging import Staged, stage
+from strongroom.backup.restoring.logical.trail import RestoreTrail
 from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
-from strongroom.errors import AccessDeniedError, InputError
+from strongroom.errors import InputError
 from strongroom.postgres import (
     PostgresError,
-    Table,
     connect,
     find_binaries,
     remove_stale_scratch,
     scratch_cluster,
     scratch_directory,
     server_major,
-    table_fingerprints,
-    tables,
     with_database,
 )
 
@@ -159,20 +158,10 @@ class LogicalRestorer:
                 loaded = loader.load(place, restore_options=options)
                 _refuse_problems(loaded.problems)
                 names = {table.label: table.label for table in loader.contents.tables}
-                comparison = _compare(self._fingerprints(loader), loader, place, names)
+                comparison = compare(self._fingerprints(loader), loader.contents, place, names)
                 describe_database(control, temporary, loader.contents.database)
                 rename_database(control, temporary, new_database)
-            return trail.success(
-                LogicalRestoreResult(
-                    database,
-                    trail.backup_id,
-                    new_database,
-                    tuple(sorted(".".join(name) for name in names)),
-                    *comparison,
-                    (),
-                    time.monotonic() - began,
-                )
-            )
+            return _result(trail, new_database, sorted(names), comparison, (), began)
 
     def restore_tables(
         self,
@@ -216,21 +205,9 @@ class LogicalRestorer:
                 with targets.unfinished_schema(control, temporary):
                     comparison = self._load_tables(loader, staged, conninfo)
                     targets.rename_schema(control, temporary, schema)
-            return trail.success(
-                LogicalRestoreResult(
-                    database,
-                    trail.backup_id,
-                    schema,
-                    tuple(".".join(name) for name in staged.tables),
-                    *comparison,
-                    staged.left_out,
-                    time.monotonic() - began,
-                )
-            )
+            return _result(trail, schema, staged.tables, comparison, staged.left_out, began)
 
-    def _load_tables(
-        self, loader: LogicalLoader, staged: Staged, conninfo: str
-    ) -> tuple[int, tuple[str, ...]]:
+    def _load_tables(self, loader: LogicalLoader, staged: Staged, conninfo: str) -> Comparison:
         own = ("--no-owner", "--no-privileges")
         _refuse_problems(loader.restore_archive(staged.pre, conninfo, own))
         moved = staged.moved
@@ -245,7 +222,7 @@ class LogicalRestorer:
         ]
         if sequences:
             loader.sequences(conninfo, sequences)
-        comparison = _compare(self._fingerprints(loader), loader, conninfo, names)
+        comparison = compare(self._fingerprints(loader), loader.contents, conninfo, names)
         _refuse_problems(loader.restore_archive(staged.post, conninfo, (*own, "--jobs=2")))
         return comparison
 
@@ -287,19 +264,39 @@ class LogicalRestorer:
         return None
 
     @contextmanager
-    def _recorded(self, actor: Actor, database: str, backup_id: str | None) -> Iterator[_Trail]:
-        trail = _Trail(self._parts, actor, database, backup_id or "")
+    def _recorded(self, actor: Actor, database: str, backup_id: str | None) -> Iterator[RestoreTrail]:
+        parts = self._parts
+        trail = RestoreTrail(parts.engine, parts.sink, actor, database, backup_id or "")
         trail.authorise()
         trail = replace(trail, backup_id=backup_id or self._objects(actor).newest(database))
-        trail.emit(trail.event())
+        trail.attempt()
         try:
             yield trail
         except BaseException as error:
-            failed = replace(
-                trail.event(), phase="result", outcome="failure", error_class=type(error).__name__
-            )
-            trail.emit(failed)
+            trail.failure(error)
             raise
+
+
+def _result(
+    trail: RestoreTrail,
+    target: str,
+    tables: Sequence[Name],
+    comparison: Comparison,
+    left_out: tuple[str, ...],
+    began: float,
+) -> LogicalRestoreResult:
+    compared, not_compared = comparison
+    trail.success(len(tables), compared, len(left_out))
+    return LogicalRestoreResult(
+        database=trail.database,
+        backup_id=trail.backup_id,
+        target=target,
+        tables=tuple(".".join(name) for name in tables),
+        compared=compared,
+        not_compared=not_compared,
+        left_out=left_out,
+        seconds=time.monotonic() - began,
+    )
 
 
 def _refuse_problems(problems: Sequence[str]) -> None:
@@ -309,98 +306,3 @@ def _refuse_problems(problems: Sequence[str]) -> None:
             f"The target server refused parts of the backup: {'; '.join(problems[:_NAMED])}{rest}",
             hint="Nothing was kept. Where a role is missing or a privilege, restore without owners.",
         )
-
-
-def _compare(
-    document: FingerprintDocument | None, loader: LogicalLoader, conninfo: str, names: Mapping[Name, Name]
-) -> tuple[int, tuple[str, ...]]:
-    """Compare restored tables with the backup's fingerprints; gives how many are equal, and which have none.
-
-    Raises:
-        RestoredContentError: a table differs.
-    """
-    if document is None:
-        return 0, tuple(sorted(".".join(name) for name in names))
-    known = {
-        (table.schema, table.name): table
-        for content in document.databases.values()
-        for table in content.tables
-        if table.comparable
-    }
-    restored = _tables_by_name(conninfo, loader.contents, names)
-    comparable = {name: table for name, table in restored.items() if name in known}
-    found = table_fingerprints(conninfo, list(comparable.values()), document.seed)
-    wrong = []
-    for name, table in comparable.items():
-        value = found[table.schema, table.name]
-        if value is None or (value.rows, value.hash) != (known[name].rows, known[name].hash):
-            wrong.append(".".join(name))
-    if wrong:
-        raise RestoredContentError(
-            f"{len(wrong)} restored tables differ from the source: {', '.join(sorted(wrong)[:_NAMED])}.",
-            hint="Nothing was kept. Verify the backup; restore from another one.",
-        )
-    return len(comparable), tuple(sorted(".".join(name) for name in names if name not in comparable))
-
-
-def _tables_by_name(
-    conninfo: str, contents: LogicalContents, names: Mapping[Name, Name]
-) -> dict[Name, Table]:
-    """The restored tables by their names in the backup, their columns in the source's order."""
-    with connect(conninfo, application_name=APPLICATION) as connection:
-        present = {(table.schema, table.name): table for table in tables(connection)}
-    columns = {table.label: table.columns for table in contents.tables}
-    return {
-        name: replace(present[target], columns=columns[name])
-        for name, target in names.items()
-        if target in present
-    }
-
-
-@dataclass(frozen=True)
-class _Trail:
-    """The events of one restore."""
-
-    parts: LogicalRestoreParts
-    actor: Actor
-    database: str
-    backup_id: str
-
-    def authorise(self) -> None:
-        for permission in (Permission.RESTORE_BACKUP, Permission.OPEN_OBJECT):
-            try:
-                require(self.actor, permission)
-            except AccessDeniedError as error:
-                refused = replace(
-                    self.event(),
-                    type=EventType.ACCESS_PERMISSION_REFUSE,
-                    phase="result",
-                    outcome="denied",
-                    details={"permission": str(permission)},
-                    error_class=type(error).__name__,
-                )
-                self.emit(refused)
-                raise
-
-    def event(self) -> Event:
-        return Event(
-            type=EventType.RESTORE_RUN_EXECUTE,
-            phase="attempt",
-            actor=self.actor,
-            target=Target("backup", manifest_key(self.database, self.backup_id or "newest")),
-            database=self.database,
-            correlation_id=self.backup_id or None,
-        )
-
-    def success(self, result: LogicalRestoreResult) -> LogicalRestoreResult:
-        counts = {
-            "tables": len(result.tables),
-            "compared": result.compared,
-            "left_out": len(result.left_out),
-        }
-        self.emit(replace(self.event(), phase="result", outcome="success", counts=counts))
-        return result
-
-    def emit(self, event: Event) -> None:
-        with self.parts.engine.begin() as connection:
-            self.parts.sink.emit(connection, event)
