@@ -21,8 +21,8 @@ checks it, signs a proof, and destroys the scratch server whatever happens.
 |---|---|
 | L0 | an object that is missing, shorter, or another one |
 | L1 | anything that does not decrypt or decompress; a manifest that was edited |
-| L2 | a missing WAL segment |
-| L3 | a backup that does not recover to its named restore point |
+| L2 | a missing WAL segment (a logical backup needs none) |
+| L3 | a backup that does not recover to its named restore point, or a dump that does not restore without an error |
 | L4 | broken pages, broken indexes, tables that cannot be read |
 | L5 | rows that differ from those at the source; business rules that do not hold |
 
