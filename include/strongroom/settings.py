@@ -35,6 +35,8 @@ from strongroom.errors import ConfigurationError
 
 SETTINGS_VARIABLE = "STRONGROOM_SETTINGS"
 _DEFAULT_FILE = Path(".strongroom") / "settings.yaml"
+_POLICY_VARIABLE = "STRONGROOM_POLICY_DIRECTORY"
+_POLICY_DIRECTORY = Path("include") / "policy"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", ""})
 _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "nightly_backup.*": ("operator",),
@@ -117,7 +119,7 @@ class Settings(BaseSettings):
     """Signs manifests, proofs and checkpoints; a host that only reads has none."""
     verifier_key: str | None = None
     """The public half, for hosts without `signing_key`; where both stand they must agree."""
-    policy_directory: Path = Path("include/policy")
+    policy_directory: Path = _POLICY_DIRECTORY
     expectations_directory: Path = Path("include/expectations")
     scratch_directory: Path = Path("/var/tmp/strongroom")  # noqa: S108 - made 0700, owned by us
     postgres_directories: tuple[Path, ...] = ()
@@ -175,6 +177,22 @@ def load_settings(path: Path | None = None) -> Settings:
             f"The settings in {source or 'the environment'} are not usable:\n{problems}",
             hint="README, section Settings, lists them all.",
         ) from error
+
+
+def policy_directory(project: Path) -> Path:
+    """Where the policy files are, for whoever needs no more than that: pipelines are there before the settings are.
+
+    Args:
+        project: the project's own folder; a relative setting starts there, and its `include/policy` is the default.
+
+    Raises:
+        ConfigurationError: the settings file cannot be read.
+    """
+    chosen = os.environ.get(_POLICY_VARIABLE)
+    source = _find_file()
+    if chosen is None and source is not None:
+        chosen = _read(source).get("policy_directory")
+    return project / (chosen or _POLICY_DIRECTORY)
 
 
 def check_transport(conninfo: str, name: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.policy import load_policies
+from strongroom.settings import policy_directory
 
 if TYPE_CHECKING:
     from strongroom.policy import Policy
@@ -16,7 +16,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 def policies() -> list[Policy]:
     """The usable policies, in the order of their databases' names."""
-    loaded = load_policies(_directory())
+    loaded = load_policies(policy_directory(_PROJECT))
     return [loaded.policies[name] for name in sorted(loaded.policies)]
 
 
@@ -26,12 +26,8 @@ def raise_policy_errors() -> None:
     Raises:
         PolicyError: of the first broken file; the others' messages follow in its notes.
     """
-    errors = list(load_policies(_directory()).errors.values())
+    errors = list(load_policies(policy_directory(_PROJECT)).errors.values())
     if errors:
         for further in errors[1:]:
             errors[0].add_note(str(further))
         raise errors[0]
-
-
-def _directory() -> Path:
-    return Path(os.environ.get("STRONGROOM_POLICY_DIRECTORY", _PROJECT / "include" / "policy"))

@@ -66,6 +66,21 @@ def test_a_broken_policy_is_an_import_error_and_stops_only_its_own_database(load
     assert "nightly_backup.shop" in found["dags"]
 
 
+def test_the_policies_are_looked_for_where_the_settings_say(load, tmp_path):
+    from tests.support import REPOSITORY
+
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    shop = (REPOSITORY / "include" / "policy" / "shop.yaml").read_text()
+    (policies / "warehouse.yaml").write_text(shop.replace("database: shop", "database: warehouse"))
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("policy_directory: ./policies\n")
+    found = load(STRONGROOM_SETTINGS=str(settings))
+    assert found["errors"] == {}
+    assert "nightly_backup.warehouse" in found["dags"]
+    assert "nightly_backup.shop" not in found["dags"]
+
+
 def test_two_parses_give_the_same_pipelines(run_python, repository_dags):
     code = f"""
 import json
