@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +137,8 @@ def test_a_process_that_a_killed_start_could_not_note_is_ended(folder, state):
         directory=folder.path,
         log_path=folder.log("stray"),
     )
+    while not Path(f"/proc/{stray.pid}/environ").read_bytes():
+        time.sleep(0.01)  # for a moment after its start a program has no environment yet
     sweep(folder, state)
     assert not stray.alive()
 
