@@ -2,13 +2,14 @@
 
 from strongroom.backup.errors import (
     BackupInProgressError,
+    BrokenChainError,
     DamagedSourceError,
     IncompleteStreamError,
     LeaseLostError,
     ManifestError,
+    SourceChangedError,
     SourceFailedError,
     SourceNotReadyError,
-    TablespacesError,
 )
 from strongroom.backup.fingerprints import (
     DatabaseFingerprints,
@@ -40,6 +41,7 @@ __all__ = [
     "BackupRequest",
     "BackupService",
     "BackupSummary",
+    "BrokenChainError",
     "ChainLink",
     "DamagedSourceError",
     "DatabaseFingerprints",
@@ -54,10 +56,10 @@ __all__ = [
     "PhysicalEngine",
     "RestorePoint",
     "ServerFacts",
+    "SourceChangedError",
     "SourceFailedError",
     "SourceNotReadyError",
     "TableFingerprint",
-    "TablespacesError",
     "manifest_key",
     "parse_fingerprints",
     "read_manifest",

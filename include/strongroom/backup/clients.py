@@ -12,7 +12,12 @@ from typing import IO, Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from strongroom.backup.errors import DamagedSourceError, SourceFailedError, SourceNotReadyError
+from strongroom.backup.errors import (
+    DamagedSourceError,
+    IncrementalRefusedError,
+    SourceFailedError,
+    SourceNotReadyError,
+)
 from strongroom.errors import StrongroomError
 from strongroom.postgres import DatabaseLoginError
 
@@ -20,6 +25,13 @@ _LAST_LINES = 8
 _POLL_SECONDS = 0.02
 _LOGIN = ("authentication failed", "no pg_hba.conf entry", "no password supplied", "permission denied")
 _SETTINGS = ("must be superuser or replication role", "SSL support is not compiled in", "incompatible server")
+_NO_INCREMENTAL = (
+    "WAL summar",
+    "found in manifest",
+    "manifest requires WAL",
+    "incremental backups cannot",
+    "support incremental",
+)
 
 
 class Client:
@@ -93,20 +105,29 @@ class Client:
         return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
 
     def _failure(self) -> StrongroomError:
-        said = self.complaints() or f"exit status {self.process.returncode}"
-        if "checksum" in said and ("verification fail" in said or "checksum error" in said):
-            return DamagedSourceError(
-                f"The source has damaged pages; {self.name} said:\n{said}",
-                hint="Look at its log and its disks before anything else; keep the last proven backup.",
-            )
-        if any(phrase in said for phrase in _LOGIN):
-            return DatabaseLoginError(
-                f"The source refused the replication connection; {self.name} said:\n{said}",
-                hint="pg_hba.conf needs a line for the database `replication` and the backup's user.",
-            )
-        if any(phrase in said for phrase in _SETTINGS):
-            return SourceNotReadyError(f"The source cannot be read; {self.name} said:\n{said}")
-        return SourceFailedError(
-            f"The connection to the source broke; {self.name} said:\n{said}",
-            hint="Is the server running, and does it have a free max_wal_senders? The next run starts anew.",
+        return source_failure(self.name, self.complaints() or f"exit status {self.process.returncode}")
+
+
+def source_failure(who: str, said: str) -> StrongroomError:
+    """The error for what a client program or the server complained about; its kind says whether to try again."""
+    if "checksum" in said and ("verification fail" in said or "checksum error" in said):
+        return DamagedSourceError(
+            f"The source has damaged pages; {who} said:\n{said}",
+            hint="Look at its log and its disks before anything else; keep the last proven backup.",
         )
+    if any(phrase in said for phrase in _LOGIN):
+        return DatabaseLoginError(
+            f"The source refused the replication connection; {who} said:\n{said}",
+            hint="pg_hba.conf needs a line for the database `replication` and the backup's user.",
+        )
+    if any(phrase in said for phrase in _NO_INCREMENTAL):
+        return IncrementalRefusedError(
+            f"The source cannot make an incremental backup; {who} said:\n{said}",
+            hint="Take a full backup: `strongroom backup run DATABASE --full`.",
+        )
+    if any(phrase in said for phrase in _SETTINGS):
+        return SourceNotReadyError(f"The source cannot be read; {who} said:\n{said}")
+    return SourceFailedError(
+        f"The connection to the source broke; {who} said:\n{said}",
+        hint="Is the server running, and does it have a free max_wal_senders? The next run starts anew.",
+    )

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from strongroom.backup.manifest import ManifestObject, RestorePoint, Role, ServerFacts
+from strongroom.backup.extending import NO_BASIS, Basis
+from strongroom.backup.manifest import ChainLink, ManifestObject, RestorePoint, Role, ServerFacts
+from strongroom.backup.reasons import WhyFull
+from strongroom.backup.server_manifest import CompressedManifest
 from strongroom.postgres import Connection
 from strongroom.vault import Content
 
@@ -31,6 +34,8 @@ class BackupRequest:
     """Called often; raises when this run may not go on."""
     progress: Callable[[str, int], None]
     """Called with a stage (`base`, `wal`, `fingerprints`) and how many bytes or tables passed so far."""
+    basis: Basis = NO_BASIS
+    """What an incremental backup may build on; a full backup without it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,12 @@ class EngineResult:
     stop_lsn: str
     restore_point: RestorePoint
     objects: tuple[ManifestObject, ...]
+    chain: ChainLink | None = None
+    """What it builds on, when it is incremental."""
+    why_full: WhyFull | None = None
+    """Why it is full, where an incremental backup might have been expected."""
+    server_manifest: CompressedManifest | None = None
+    """PostgreSQL's own manifest of it, for the next incremental backup."""
 
 
 class BackupEngine(ABC):

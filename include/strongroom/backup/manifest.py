@@ -63,6 +63,7 @@ Role = Literal[
     "post",
     "large_objects",
 ]
+REASON_LENGTH = 500
 _REPEATED = frozenset({"data", "tablespace"})
 _TABLESPACE = re.compile(r"^tablespaces/([1-9]\d*)\.tar\.zst\.age$")
 _OPTIONAL = ("chain", "server_manifest_sha256", "kind_reason")
@@ -169,7 +170,7 @@ class BackupManifest:
     """What an incremental backup builds on; a full backup has none."""
     server_manifest_sha256: Sha256 | None = None
     """Of PostgreSQL's backup_manifest, opened and decompressed; None before PostgreSQL 17, which cannot use it."""
-    kind_reason: Annotated[str, Field(max_length=500)] | None = None
+    kind_reason: Annotated[str, Field(max_length=REASON_LENGTH)] | None = None
     """Why it is a full backup, where an incremental one might have been expected."""
 
     def object(self, role: Role) -> ManifestObject:

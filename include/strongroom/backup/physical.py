@@ -1,10 +1,12 @@
-"""Physical backups: the whole cluster as one stream, a restore point after it, and the WAL in between.
+"""Physical backups: the whole cluster as streams, a restore point after it, and the WAL in between.
 
 1. A temporary replication slot keeps the WAL on the server; it vanishes with the control session.
-2. `pg_basebackup` streams the cluster, with the WAL that makes it consistent, into `base.tar.zst.age`.
+2. The cluster, whole or what changed since the last backup, is streamed into `base.tar.zst.age`, with the WAL that
+   makes it consistent; each tablespace into a stream of its own, `tablespaces/<oid>.tar.zst.age`.
 3. Snapshots of all databases, and at once the named restore point (`window`).
 4. The segments from the base's end to the restore point go into `wal.tar.zst.age`.
 5. Fingerprints of the tables in those snapshots go into `fingerprints.json.zst.age`.
+6. PostgreSQL's own manifest goes into `backup_manifest.zst.age`, for the next incremental backup.
 """
 
 from __future__ import annotations
@@ -12,16 +14,26 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
-from strongroom.backup.basebackup import BaseBackupStream
-from strongroom.backup.errors import IncompleteStreamError, SourceNotReadyError
+from strongroom.backup.basebackup import Archive, BaseBackup, BaseBackupRequest, ProgramBackup
+from strongroom.backup.errors import IncompleteStreamError, IncrementalRefusedError, SourceNotReadyError
 from strongroom.backup.fingerprints import DatabaseFingerprints, FingerprintDocument, TableFingerprint
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
-from strongroom.backup.manifest import ManifestObject, ServerFacts
-from strongroom.backup.preflight import SourceFacts, check_source
+from strongroom.backup.manifest import ChainLink, ManifestObject, ServerFacts
+from strongroom.backup.preflight import SourceFacts, check_source, check_unchanged
+from strongroom.backup.reasons import FullReason, WhyFull
+from strongroom.backup.replication import ProtocolBackup
+from strongroom.backup.server_manifest import (
+    FIRST_MAJOR,
+    SERVER_MANIFEST_NAME,
+    CompressedManifest,
+    ServerManifest,
+)
+from strongroom.backup.summaries import why_source_needs_full
 from strongroom.backup.tarwatch import StreamFacts
 from strongroom.backup.wal import changed_relations, fetch_wal, remove_stale_wal, tar_of, wal_directory
 from strongroom.backup.window import SnapshotDatabase, Window, incomparable, restore_window
@@ -46,6 +58,17 @@ _NOT_CHOSEN = "the policy does not ask for it"
 _UNREADABLE = "the backup's user may not read it"
 
 
+@dataclass(frozen=True)
+class _Base:
+    """A base backup whose archives are in the bucket."""
+
+    facts: StreamFacts
+    objects: tuple[ManifestObject, ...]
+    chain: ChainLink | None
+    why_full: WhyFull | None
+    server_manifest: CompressedManifest | None
+
+
 class PhysicalEngine(BackupEngine):
     """Backs up whole clusters of PostgreSQL 13 and later over the replication protocol.
 
@@ -67,47 +90,84 @@ class PhysicalEngine(BackupEngine):
         source = check_source(request.control, reads_tables=request.fingerprint != "none")
         started_at = _now(request.control)
         with _retained_wal(request.control), wal_directory(source.wal_segment_bytes) as directory:
-            stream, base = self._base(request, source, write)
+            base = self._base(request, source, write)
             request.alive()
             point = f"strongroom_{request.backup_id}"
             reads = request.fingerprint != "none"
             with restore_window(request.control, request.conninfo, point, with_snapshots=reads) as window:
                 finished_at = _now(request.control)
-                wal = self._wal(request, source, stream, window, directory, write)
-                objects = [base, wal]
+                check_unchanged(request.control, source)
+                objects = [*base.objects, self._wal(request, source, base.facts, window, directory, write)]
                 if reads:
-                    written = self._written(source, stream, window, directory)
+                    written = self._written(source, base.facts, window, directory)
                     objects.append(_fingerprints(request, window, written, write))
         return EngineResult(
-            kind="full",
+            kind="incremental" if base.chain else "full",
             started_at=started_at,
             finished_at=finished_at,
-            server=_server(source, stream),
-            start_lsn=stream.start_lsn,
-            stop_lsn=stream.stop_lsn,
+            server=_server(source, base.facts),
+            start_lsn=base.facts.start_lsn,
+            stop_lsn=base.facts.stop_lsn,
             restore_point=window.restore_point,
             objects=tuple(objects),
+            chain=base.chain,
+            why_full=base.why_full,
+            server_manifest=base.server_manifest,
         )
 
-    def _base(
-        self, request: BackupRequest, source: SourceFacts, write: ObjectWriter
-    ) -> tuple[StreamFacts, ManifestObject]:
-        stream = BaseBackupStream(
-            self._clients(source).tool("pg_basebackup"),
-            request.conninfo,
+    def _base(self, request: BackupRequest, source: SourceFacts, write: ObjectWriter) -> _Base:
+        """The incremental base backup where one can be made, else the full one, with the reason."""
+        basis = request.basis
+        if basis.extension is None:
+            return self._stream(request, source, write, None, None, basis.why_full)
+        why_full = why_source_needs_full(request.control, source, basis.extension.parent)
+        if why_full is not None:
+            return self._stream(request, source, write, None, None, why_full)
+        manifest = basis.extension.open()
+        if isinstance(manifest, WhyFull):
+            return self._stream(request, source, write, None, None, manifest)
+        try:
+            with closing(manifest):
+                return self._stream(request, source, write, manifest, basis.extension.link, None)
+        except IncrementalRefusedError as error:
+            why_full = WhyFull(FullReason.REFUSED_BY_SERVER, error.message)
+            return self._stream(request, source, write, None, None, why_full)
+
+    def _stream(
+        self,
+        request: BackupRequest,
+        source: SourceFacts,
+        write: ObjectWriter,
+        since: ServerManifest | None,
+        chain: ChainLink | None,
+        why_full: WhyFull | None,
+    ) -> _Base:
+        with closing(self._open(request, source, since)) as backup:
+            objects = [_archive(archive, write) for archive in backup.archives()]
+            facts = backup.facts()
+            if facts.system_identifier != source.system_identifier:
+                raise IncompleteStreamError(
+                    "The base backup came from another cluster than the one that was asked.",
+                    hint="The connection leads to several servers; name one of them.",
+                )
+            kept = None
+            if source.major >= FIRST_MAJOR:
+                manifest = backup.server_manifest
+                objects.append(write(SERVER_MANIFEST_NAME, "server_manifest", manifest.pieces()))
+                kept = CompressedManifest(manifest.sha256, tuple(manifest.compressed()))
+        return _Base(facts, tuple(objects), chain, why_full, kept)
+
+    def _open(self, request: BackupRequest, source: SourceFacts, since: ServerManifest | None) -> BaseBackup:
+        wanted = BaseBackupRequest(
+            conninfo=request.conninfo,
             label=f"strongroom {request.backup_id}",
             alive=request.alive,
             progress=lambda size: request.progress("base", size),
+            since=since,
         )
-        with closing(stream):
-            written = write("base.tar.zst.age", "base", cast(BinaryIO, stream))
-        facts = stream.facts()
-        if facts.system_identifier != source.system_identifier:
-            raise IncompleteStreamError(
-                "The base backup came from another cluster than the one that was asked.",
-                hint="The connection leads to several servers; name one of them.",
-            )
-        return facts, written
+        if source.tablespaces:
+            return ProtocolBackup(wanted)
+        return ProgramBackup(self._clients(source).tool("pg_basebackup"), wanted)
 
     def _wal(
         self,
@@ -150,6 +210,12 @@ class PhysicalEngine(BackupEngine):
                 hint="Install the newer client programs, or name them in `postgres_directories`.",
             )
         return newest
+
+
+def _archive(archive: Archive, write: ObjectWriter) -> ManifestObject:
+    if archive.tablespace_oid is None:
+        return write("base.tar.zst.age", "base", archive.content)
+    return write(f"tablespaces/{archive.tablespace_oid}.tar.zst.age", "tablespace", archive.content)
 
 
 @contextmanager

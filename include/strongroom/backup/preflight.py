@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from strongroom.backup.errors import SourceNotReadyError, TablespacesError
+from strongroom.backup.errors import SourceChangedError, SourceNotReadyError
 from strongroom.postgres import (
     Connection,
     MissingPrivilegeError,
@@ -23,9 +23,10 @@ SELECT current_setting('wal_level'), pg_is_in_recovery(), current_setting('max_w
        current_setting('data_checksums') = 'on',
        (SELECT system_identifier::text FROM pg_control_system()),
        (SELECT timeline_id FROM pg_control_checkpoint()),
-       array(SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global'))::text[],
-       current_user::text
+       array(SELECT oid::bigint FROM pg_tablespace WHERE oid >= 16384 ORDER BY oid),
+       coalesce(current_setting('summarize_wal', true) = 'on', false), current_user::text
 """
+_TABLESPACES = "SELECT oid::bigint FROM pg_tablespace WHERE oid >= 16384 ORDER BY oid"
 _PRIVILEGES = """
 SELECT r.rolsuper OR r.rolreplication,
        has_function_privilege('pg_create_restore_point(text)', 'EXECUTE'),
@@ -46,6 +47,10 @@ class SourceFacts:
     timeline: int
     wal_segment_bytes: int
     data_checksums: bool
+    tablespaces: tuple[int, ...]
+    """The oids of the tablespaces that lie outside of the data directory, or may."""
+    summarize_wal: bool
+    """Whether the server keeps note of what each piece of WAL changed; incremental backups need it."""
 
 
 def check_source(control: Connection, *, reads_tables: bool) -> SourceFacts:
@@ -57,7 +62,6 @@ def check_source(control: Connection, *, reads_tables: bool) -> SourceFacts:
 
     Raises:
         SourceNotReadyError: too old, a standby, or a setting forbids it.
-        TablespacesError: it has tablespaces.
         MissingPrivilegeError: the hint holds the statements that grant what is missing.
     """
     if server_major(control) < OLDEST_MAJOR:
@@ -70,13 +74,49 @@ def check_source(control: Connection, *, reads_tables: bool) -> SourceFacts:
         rights = control.execute(_PRIVILEGES).fetchone()
     if row is None or rights is None:
         raise SourceNotReadyError("The source does not say what it is.")
-    level, standby, senders, slots, segment_bytes, checksums, identifier, timeline, spaces, user = row
+    (
+        level,
+        standby,
+        senders,
+        slots,
+        segment_bytes,
+        checksums,
+        identifier,
+        timeline,
+        spaces,
+        summaries,
+        user,
+    ) = row
     _check_settings(level, standby, senders, slots)
-    _check_tablespaces(spaces)
     _check_privileges(control, user, rights, reads_tables)
     return SourceFacts(
-        server_version(control), server_major(control), identifier, timeline, segment_bytes, checksums
+        version=server_version(control),
+        major=server_major(control),
+        system_identifier=identifier,
+        timeline=timeline,
+        wal_segment_bytes=segment_bytes,
+        data_checksums=checksums,
+        tablespaces=tuple(spaces),
+        summarize_wal=summaries,
     )
+
+
+def check_unchanged(control: Connection, before: SourceFacts) -> None:
+    """Look whether the source has the same tablespaces as before the base backup.
+
+    A restore replays the log from the base backup on. Replaying the creation of a tablespace would make it at its
+    original place, which on the source's own machine holds the living one.
+
+    Raises:
+        SourceChangedError: a tablespace was created or dropped in the meantime.
+    """
+    with server_errors("The source"):
+        rows = control.execute(_TABLESPACES).fetchall()
+    if tuple(row[0] for row in rows) != before.tablespaces:
+        raise SourceChangedError(
+            "A tablespace was created or dropped while the base backup ran, which a restore could not replay safely.",
+            hint="The next run starts anew; create and drop tablespaces outside of the backup's hours.",
+        )
 
 
 def _check_settings(level: str, standby: bool, senders: int, slots: int) -> None:
@@ -96,15 +136,6 @@ def _check_settings(level: str, standby: bool, senders: int, slots: int) -> None
                 f"The source allows no replication connection ({name} = {value}).",
                 hint=f"ALTER SYSTEM SET {name} = 10; then restart the server.",
             )
-
-
-def _check_tablespaces(spaces: list[str]) -> None:
-    if spaces:
-        raise TablespacesError(
-            f"The cluster has {len(spaces)} tablespace(s) of its own, which one stream cannot carry.",
-            hint="Move their tables to pg_default (ALTER TABLE ... SET TABLESPACE pg_default), then"
-            " DROP TABLESPACE; or choose `method: logical`.",
-        )
 
 
 def _check_privileges(control: Connection, user: str, rights: tuple[bool, ...], reads_tables: bool) -> None:

@@ -7,19 +7,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from strongroom.access import Actor
 from strongroom.audit import AuditSink, Event, EventType, PolicyReference, Target
 from strongroom.backup.debris import Removed, complete_backups, find_debris, remove_debris
+from strongroom.backup.errors import ManifestError
 from strongroom.backup.manifest import BackupManifest, backup_prefix, manifest_key, read_manifest
-from strongroom.catalog import BackupRecord, BackupRepository, CatalogUnavailableError, ObjectRepository
+from strongroom.backup.server_manifest import ServerManifest
+from strongroom.catalog import (
+    BackupRecord,
+    BackupRepository,
+    CatalogUnavailableError,
+    ObjectRepository,
+    ServerManifestRepository,
+)
 from strongroom.errors import IntegrityError, StrongroomError
 from strongroom.storage import ObjectStore
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from strongroom.backup.interface import EngineResult
     from strongroom.backup.service import BackupPlan
     from strongroom.signing import VerifierKey
 
@@ -44,6 +53,11 @@ class BackupSummary:
     """How many objects and uploads of killed runs were cleaned up first."""
     seconds: float
     """How long the whole run took."""
+    kind: Literal["full", "incremental"] = "full"
+    parent_id: str | None = None
+    """The backup that it builds on, when it is incremental."""
+    kind_reason: str | None = None
+    """Why it is full, where an incremental backup might have been expected."""
 
 
 class Recorder:
@@ -60,6 +74,7 @@ class Recorder:
         self._removed = Removed((), (), 0, 0)
         self._backups = BackupRepository()
         self._objects = ObjectRepository()
+        self._manifests = ServerManifestRepository()
 
     def attempt(self) -> None:
         """The run is about to begin."""
@@ -89,11 +104,19 @@ class Recorder:
         self._record_unrecorded(store, trusted)
 
     def success(
-        self, manifest: BackupManifest, manifest_sha256: str, locked_until: datetime | None, began: float
+        self,
+        manifest: BackupManifest,
+        manifest_sha256: str,
+        locked_until: datetime | None,
+        began: float,
+        result: EngineResult,
     ) -> BackupSummary:
-        """The backup is complete: its record and its event are written together."""
+        """The backup is complete: its record, its event and PostgreSQL's manifest of it are written together."""
+        chain = manifest.chain
         with self._transaction() as connection:
             self._backups.add(connection, backup_record(manifest, manifest_sha256))
+            pieces = result.server_manifest.pieces if result.server_manifest else ()
+            self._manifests.keep(connection, manifest.database, manifest.backup_id, pieces)
             event = self._event(
                 EventType.BACKUP_RUN_EXECUTE,
                 "result",
@@ -109,6 +132,9 @@ class Recorder:
                     "backup_id": manifest.backup_id,
                     "fencing_number": manifest.fencing_number,
                     "locked": locked_until is not None,
+                    "kind": manifest.kind,
+                    "parent_id": chain.parent_id if chain else None,
+                    "why_full": str(result.why_full.reason) if result.why_full else None,
                 },
             )
             self._sink.emit(connection, event)
@@ -126,7 +152,19 @@ class Recorder:
             locked_until=locked_until,
             debris_removed=len(self._removed.object_keys) + self._removed.uploads,
             seconds=time.monotonic() - began,
+            kind=manifest.kind,
+            parent_id=chain.parent_id if chain else None,
+            kind_reason=manifest.kind_reason,
         )
+
+    def server_manifest(self, manifest: BackupManifest) -> ServerManifest | None:
+        """PostgreSQL's manifest of a backup from the control database; None when it has none or another one."""
+        with self._transaction() as connection:
+            pieces = self._manifests.pieces(connection, manifest.backup_id)
+            try:
+                return ServerManifest.decompressed(pieces, manifest.server_manifest_sha256 or "")
+            except ManifestError:
+                return None
 
     def _record_removal(self, removed: Removed) -> None:
         with self._transaction() as connection:
@@ -226,4 +264,6 @@ def backup_record(manifest: BackupManifest, manifest_sha256: str) -> BackupRecor
         plaintext_bytes=manifest.plaintext_bytes,
         manifest_key=manifest.key,
         manifest_sha256=manifest_sha256,
+        parent_id=manifest.chain.parent_id if manifest.chain else None,
+        full_id=manifest.chain.full_id if manifest.chain else None,
     )

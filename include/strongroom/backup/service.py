@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,19 +22,24 @@ from strongroom import __version__
 from strongroom.access import Actor, Permission, require
 from strongroom.backup.debris import complete_backups
 from strongroom.backup.errors import BackupInProgressError
+from strongroom.backup.extending import Basis, ChainWish, find_basis, sealed_manifest
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
 from strongroom.backup.lease import Lease
 from strongroom.backup.logical import LogicalEngine
 from strongroom.backup.manifest import (
     OBJECT_KIND,
+    REASON_LENGTH,
     BackupManifest,
     ManifestObject,
     Role,
     backup_prefix,
 )
 from strongroom.backup.physical import PhysicalEngine
+from strongroom.backup.reasons import WhyFull
 from strongroom.backup.records import BackupSummary, Recorder
+from strongroom.backup.server_manifest import ServerManifest
 from strongroom.clock import Clock
+from strongroom.durations import Duration
 from strongroom.errors import AccessDeniedError
 from strongroom.postgres import Connection, LockHeldError, advisory_lock, connect, server_errors
 from strongroom.storage import ObjectStore, Retention
@@ -74,6 +79,8 @@ class BackupPlan:
     policy_sha256: str
     recipients: tuple[str, ...] = ("epoch", "escrow")
     fingerprint: Literal["all", "none"] | tuple[str, ...] = "all"
+    full_every: Duration | None = None
+    """Time between full backups; without it, every backup is full."""
     lock_mode: Literal["governance", "compliance"] | None = None
     lock_days: int = 0
     method: Method = "physical"
@@ -88,6 +95,7 @@ class BackupPlan:
             policy_sha256=policy.sha256,
             recipients=tuple(policy.backup.recipients),
             fingerprint=chosen,
+            full_every=policy.backup.full_every,
             lock_mode=lock.mode if lock else None,
             lock_days=lock.days if lock else 0,
             method=policy.backup.method,
@@ -107,7 +115,13 @@ class BackupService:
         self._only_engine = backup_engine
 
     def run(
-        self, actor: Actor, policy: Policy | BackupPlan, conninfo: str, *, progress: Progress | None = None
+        self,
+        actor: Actor,
+        policy: Policy | BackupPlan,
+        conninfo: str,
+        *,
+        full: bool = False,
+        progress: Progress | None = None,
     ) -> BackupSummary:
         """Take a backup.
 
@@ -115,6 +129,7 @@ class BackupService:
             actor: who asks; needs `run_backup` and `store_object`.
             policy: of the database.
             conninfo: of the source; its database is where the control session goes.
+            full: whether to take a full backup although the policy would have an incremental one.
             progress: told a stage and how much of it has passed.
 
         Raises:
@@ -132,7 +147,7 @@ class BackupService:
             raise
         recorder.attempt()
         try:
-            return self._locked_run(actor, plan, conninfo, recorder, progress or _silent)
+            return self._locked_run(actor, plan, conninfo, recorder, progress or _silent, full=full)
         except BaseException as error:
             recorder.failure(error)
             raise
@@ -144,7 +159,14 @@ class BackupService:
         return kind(self._parts.postgres_directories)
 
     def _locked_run(
-        self, actor: Actor, plan: BackupPlan, conninfo: str, recorder: Recorder, progress: Progress
+        self,
+        actor: Actor,
+        plan: BackupPlan,
+        conninfo: str,
+        recorder: Recorder,
+        progress: Progress,
+        *,
+        full: bool,
     ) -> BackupSummary:
         began = time.monotonic()
         engine = self._engine(plan)
@@ -161,11 +183,24 @@ class BackupService:
                 )
                 engine.check(request)
                 recorder.clean_up(self._parts.store, self._parts.signer.verifier)
+                request = replace(request, basis=self._basis(actor, plan, request, recorder, full=full))
                 result = engine.run(request, self._writer(actor, plan, request, recorder))
                 lease.confirm()
                 manifest = _manifest(plan, request, result, engine, lease.fencing_number)
                 locked_until = self._publish(plan, manifest)
-        return recorder.success(manifest, self._manifest_sha256(manifest), locked_until, began)
+        digest = self._manifest_sha256(manifest)
+        return recorder.success(manifest, digest, locked_until, began, result)
+
+    def _basis(
+        self, actor: Actor, plan: BackupPlan, request: BackupRequest, recorder: Recorder, *, full: bool
+    ) -> Basis:
+        """What the backup may build on."""
+        wish = ChainWish(plan.database, request.backup_id, _now(request.control), plan.full_every, full)
+
+        def open_manifest(parent: BackupManifest) -> ServerManifest | WhyFull:
+            return recorder.server_manifest(parent) or sealed_manifest(self._parts.vault, actor, parent)
+
+        return find_basis(self._parts.store, self._parts.signer.verifier, wish, open_manifest)
 
     def _writer(
         self, actor: Actor, plan: BackupPlan, request: BackupRequest, recorder: Recorder
@@ -242,6 +277,9 @@ def _manifest(
         stop_lsn=result.stop_lsn,
         restore_point=result.restore_point,
         objects=result.objects,
+        chain=result.chain,
+        server_manifest_sha256=result.server_manifest.sha256 if result.server_manifest else None,
+        kind_reason=result.why_full.text[:REASON_LENGTH] if result.why_full else None,
         policy_sha256=plan.policy_sha256,
         fencing_number=fencing_number,
         software={"strongroom": __version__},
@@ -270,6 +308,10 @@ def _source(control: Connection) -> str:
 def _moment(control: Connection) -> str:
     query = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z"')"""
     return _text(control, query)
+
+
+def _now(control: Connection) -> datetime:
+    return datetime.fromisoformat(_text(control, "SELECT clock_timestamp()::text"))
 
 
 def _text(control: Connection, query: str) -> str:

@@ -8,7 +8,12 @@ from strongroom.catalog.errors import (
     ProofNotFoundError,
 )
 from strongroom.catalog.records import BackupRecord, ObjectRecord, ProofRecord
-from strongroom.catalog.repositories import BackupRepository, ObjectRepository, ProofRepository
+from strongroom.catalog.repositories import (
+    BackupRepository,
+    ObjectRepository,
+    ProofRepository,
+    ServerManifestRepository,
+)
 
 __all__ = [
     "BackupNotFoundError",
@@ -21,6 +26,7 @@ __all__ = [
     "ProofNotFoundError",
     "ProofRecord",
     "ProofRepository",
+    "ServerManifestRepository",
     "open_engine",
     "upgrade",
 ]

@@ -45,6 +45,10 @@ class BackupRecord:
     plaintext_bytes: int
     manifest_key: str
     manifest_sha256: str
+    parent_id: str | None = None
+    """The backup that an incremental one builds on; None for a full one."""
+    full_id: str | None = None
+    """The full backup at the beginning of its chain; None for a full one."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -91,6 +92,29 @@ class BackupRepository:
                 hint=f"`strongroom backup run {database}` takes one.",
             )
         return BackupRecord(**row)
+
+
+class ServerManifestRepository:
+    """PostgreSQL's own manifest of the newest backup of each database, compressed and in pieces.
+
+    An incremental backup starts from it, on a host that cannot open the sealed copy.
+    """
+
+    def keep(self, connection: Connection, database: str, backup_id: str, pieces: Iterable[bytes]) -> None:
+        """Keep a backup's manifest in place of the one before it; without pieces, keep none."""
+        table = tables.server_manifest
+        connection.execute(delete(table).where(table.c.database == database))
+        for number, content in enumerate(pieces):
+            row = {"backup_id": backup_id, "database": database, "piece": number, "content": content}
+            connection.execute(insert(table).values(row))
+
+    def pieces(self, connection: Connection, backup_id: str) -> Iterator[bytes]:
+        """The manifest's pieces, one at a time; none when it is not there."""
+        table = tables.server_manifest
+        numbers = select(table.c.piece).where(table.c.backup_id == backup_id).order_by(table.c.piece)
+        for number in connection.execute(numbers).scalars().all():
+            found = (table.c.backup_id == backup_id) & (table.c.piece == number)
+            yield bytes(connection.execute(select(table.c.content).where(found)).scalar_one())
 
 
 class ProofRepository:

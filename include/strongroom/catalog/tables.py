@@ -5,7 +5,18 @@ The audit log's tables belong to `strongroom.audit`; the migrations of both stan
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -43,6 +54,17 @@ backup = Table(
     Column("plaintext_bytes", BigInteger, nullable=False),
     Column("manifest_key", Text, nullable=False),
     Column("manifest_sha256", Text, nullable=False),
+    Column("parent_id", Text),
+    Column("full_id", Text),
+)
+
+server_manifest = Table(
+    "server_manifest",
+    metadata,
+    Column("backup_id", Text, primary_key=True),
+    Column("database", Text, nullable=False, index=True),
+    Column("piece", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 proof = Table(
