@@ -12,6 +12,7 @@ StrongroomError
 │   ├── ContentSizeError           an object opens to another length than the manifest says
 │   ├── WrongSegmentError          an archived segment is another part of the log, or another cluster's
 │   ├── NotThisBackupError         a manifest stands under another backup's name
+│   ├── CombiningError             the backups of a chain do not fit together
 │   ├── RestoredContentError       restored tables differ from the source
 │   └── RecoveryError              recovery ended, and not where it should have
 │       └── TargetMissedError      the log was over before the target came
@@ -84,6 +85,10 @@ class UnsafeArchiveError(IntegrityError):
 
 class BrokenArchiveError(IntegrityError):
     """A tar stream that ends too early or has a damaged header."""
+
+
+class CombiningError(IntegrityError):
+    """The backups of a chain do not make a cluster together."""
 
 
 class RecoveryError(IntegrityError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from strongroom.backup.fingerprints import parse_fingerprints
-from strongroom.backup.manifest import ManifestObject
+from strongroom.backup.manifest import BackupManifest, ManifestObject
+from strongroom.backup.restoring.chains import combined_objects, needed_bytes, unpack_part
 from strongroom.backup.restoring.errors import BrokenArchiveError, UnsafeArchiveError
 from strongroom.backup.restoring.unpacking import unpack_tar
+from strongroom.backup.server_manifest import ServerManifest
 from strongroom.backup.verification.recorder import LevelReport
 from strongroom.backup.verification.run import RestoreRun
 from strongroom.errors import IntegrityError, NotFoundError
@@ -16,6 +19,8 @@ from strongroom.postgres import ScratchFullError, free_bytes
 from strongroom.postgres.account import own_directory
 from strongroom.storage.errors import ChecksumMismatchError, ObjectNotFoundError
 from strongroom.vault import ObjectReplacedError, UnknownObjectError
+
+Buffer = bytes | bytearray | memoryview
 
 _ALTERED = (ObjectReplacedError, ChecksumMismatchError, UnknownObjectError, ObjectNotFoundError)
 FINGERPRINT_LIMIT_BYTES = 128 << 20
@@ -26,20 +31,29 @@ _OLDER = "Verify an older backup, take a new one, and look at who can write to t
 
 def check_presence(run: RestoreRun, report: LevelReport) -> None:
     """Ask the store for every object's size before anything is fetched."""
-    for item in run.manifest.objects:
+    for name, item in _needed(run):
         try:
             found = run.objects.head(item)
         except ObjectNotFoundError:
-            report.failed(f"{item.name} present", f"{item.key} is not in the bucket. {_OLDER}")
+            report.failed(f"{name} present", f"{item.key} is not in the bucket. {_OLDER}")
             continue
         if found.size_bytes != item.size_bytes:
             report.failed(
-                f"{item.name} present",
+                f"{name} present",
                 f"{item.key} has {found.size_bytes} bytes instead of {item.size_bytes}: it was cut off or"
                 f" replaced. {_OLDER}",
             )
         else:
-            report.passed(f"{item.name} present", "there, with its size", {"bytes": item.size_bytes})
+            report.passed(f"{name} present", "there, with its size", {"bytes": item.size_bytes})
+
+
+def _needed(run: RestoreRun) -> Iterator[tuple[str, ManifestObject]]:
+    """The objects that the restore needs, each with its name in the proof; those of ancestors first."""
+    for manifest in run.ancestors:
+        for item in combined_objects(manifest):
+            yield f"{manifest.backup_id}/{item.name}", item
+    for item in run.manifest.objects:
+        yield item.name, item
 
 
 def check_room(run: RestoreRun, *, growth: int = 1) -> None:
@@ -52,7 +66,8 @@ def check_room(run: RestoreRun, *, growth: int = 1) -> None:
         ScratchFullError: it will not fit; the message has both numbers.
     """
     root = run.scratch.directory.parent
-    needed = growth * run.manifest.plaintext_bytes + run.manifest.plaintext_bytes // 20 + _HEADROOM_BYTES
+    content_bytes = max(needed_bytes(run.layout.chain), growth * run.manifest.plaintext_bytes)
+    needed = content_bytes + content_bytes // 20 + _HEADROOM_BYTES
     available = free_bytes(root)
     if available < needed:
         raise ScratchFullError(
@@ -71,14 +86,14 @@ def fetch_all(run: RestoreRun, presence: LevelReport, opening: LevelReport) -> N
     """
     start = time.perf_counter()
     restored = 0
-    for item in run.manifest.objects:
+    for name, item in _needed(run):
         try:
             restored += _fetch(run, item)
         except (IntegrityError, NotFoundError) as error:
-            explain(run, item, error, presence, opening)
+            explain(run, item, error, presence, opening, name)
             return
-        presence.passed(f"{item.name} hash", "the bytes that the manifest names")
-        opening.passed(f"{item.name} opens", "decrypts and decompresses to its end")
+        presence.passed(f"{name} hash", "the bytes that the manifest names")
+        opening.passed(f"{name} opens", "decrypts and decompresses to its end")
     run.fetch_and_unpack_seconds = time.perf_counter() - start
     run.restored_bytes = restored
 
@@ -86,21 +101,30 @@ def fetch_all(run: RestoreRun, presence: LevelReport, opening: LevelReport) -> N
 def _fetch(run: RestoreRun, item: ManifestObject) -> int:
     with run.objects.open(item) as content:
         if item.role == "fingerprints":
-            data = bytearray()
-            for piece in content:
-                data += piece
-                if len(data) > FINGERPRINT_LIMIT_BYTES:
-                    raise BrokenArchiveError("The fingerprints are larger than any cluster's can be.")
-            run.fingerprints = parse_fingerprints(bytes(data))
-            return len(data)
-        return unpack_tar(content, _place(run, item), run.scratch.account).file_bytes
+            return _fetch_fingerprints(run, content)
+        if item.role == "server_manifest":
+            wanted = run.manifest.server_manifest_sha256 or ""
+            with closing(ServerManifest.of(content, wanted)) as manifest:
+                return manifest.size_bytes
+        if item.role == "wal":
+            own_directory(run.wal_dir, run.scratch.account, setting="scratch_directory")
+            return unpack_tar(content, run.wal_dir, run.scratch.account).file_bytes
+        return unpack_part(run.layout, _owner(run, item), item, content)
 
 
-def _place(run: RestoreRun, item: ManifestObject) -> Path:
-    if item.role == "base":
-        return run.scratch.data_dir
-    own_directory(run.wal_dir, run.scratch.account, setting="scratch_directory")
-    return run.wal_dir
+def _owner(run: RestoreRun, item: ManifestObject) -> BackupManifest:
+    """The backup of the chain that an object belongs to."""
+    return next(manifest for manifest in run.layout.chain if item in manifest.objects)
+
+
+def _fetch_fingerprints(run: RestoreRun, content: Iterable[Buffer]) -> int:
+    data = bytearray()
+    for piece in content:
+        data += piece
+        if len(data) > FINGERPRINT_LIMIT_BYTES:
+            raise BrokenArchiveError("The fingerprints are larger than any cluster's can be.")
+    run.fingerprints = parse_fingerprints(bytes(data))
+    return len(data)
 
 
 def explain(
@@ -109,24 +133,27 @@ def explain(
     error: IntegrityError | NotFoundError,
     presence: LevelReport,
     opening: LevelReport,
+    name: str | None = None,
 ) -> None:
     """Say which of the two it is: other bytes than were stored, or the right bytes that do not open.
 
     Args:
         presence: L0's report.
         opening: L1's report.
+        name: the object's name in the proof, where that is not its own.
     """
+    name = name or item.name
     if isinstance(error, (UnsafeArchiveError, BrokenArchiveError)):
-        opening.failed_with(f"{item.name} unpacks", error)
+        opening.failed_with(f"{name} unpacks", error)
         return
     if isinstance(error, _ALTERED):
-        presence.failed_with(f"{item.name} hash", error)
+        presence.failed_with(f"{name} hash", error)
         return
-    opening.failed_with(f"{item.name} opens", error)
+    opening.failed_with(f"{name} opens", error)
     if run.objects.sealed_sha256(item) == item.sha256:
-        presence.passed(f"{item.name} hash", "the bytes that the manifest names")
+        presence.passed(f"{name} hash", "the bytes that the manifest names")
     else:
-        presence.failed(f"{item.name} hash", f"{item.key} holds other bytes than the backup wrote. {_OLDER}")
+        presence.failed(f"{name} hash", f"{item.key} holds other bytes than the backup wrote. {_OLDER}")
 
 
 def _mib(number: int) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from strongroom.backup.restoring import RecoveryTarget, configure, control_data, directory_command, recover
+from strongroom.backup.restoring.chains import combine
 from strongroom.backup.restoring.recovery import reached
+from strongroom.backup.restoring.tablespaces import refuse_created_tablespaces, settle_tablespaces
 from strongroom.backup.restoring.wal import WalRange, wal_problems
 from strongroom.backup.verification import contents
 from strongroom.backup.verification.comparing import check_expectations, check_fingerprints, check_smoke_sql
@@ -85,11 +87,14 @@ class WalComplete(Level):
             server.wal_segment_bytes,
             int(server.system_identifier),
         )
-        problems = list(wal_problems(wanted, [restore.scratch.data_dir / "pg_wal", restore.wal_dir]))
+        places = [restore.layout.newest / "pg_wal", restore.wal_dir]
+        problems = list(wal_problems(wanted, places))
         if problems:
             report.failed("WAL continuity", named(problems) + ". Verify an older backup, and take a new one.")
-        else:
-            report.passed("WAL continuity", "no segment is missing", {"segments": len(wanted.segments())})
+            return
+        report.passed("WAL continuity", "no segment is missing", {"segments": len(wanted.segments())})
+        refuse_created_tablespaces(restore.scratch.binaries, wanted, places)
+        report.passed("tablespaces", "none is created on the way, which would write to the source's own")
 
 
 class RecoversToPoint(Level):
@@ -98,8 +103,12 @@ class RecoversToPoint(Level):
     name, title = "L3", "the files are whole, and recovery reaches the named restore point"
 
     def run(self, restore: RestoreRun, recorder: Recorder, report: LevelReport) -> None:
+        self._combine(restore, report)
         if not _verify_files(restore, report):
             return
+        settle_tablespaces(
+            restore.scratch.data_dir, restore.scratch.directory / "tablespaces", restore.scratch.account
+        )
         self._check_identity(restore, report)
         point = restore.manifest.restore_point
         start = time.perf_counter()
@@ -122,6 +131,16 @@ class RecoversToPoint(Level):
                 f"stopped {end.reason!r}, at {end.lsn}, instead of {point.name!r},"
                 f" at {point.lsn}. The manifest and the log do not belong together; verify an older backup.",
             )
+
+    def _combine(self, restore: RestoreRun, report: LevelReport) -> None:
+        if not restore.ancestors:
+            return
+        start = time.perf_counter()
+        combine(restore.layout, restore.scratch.binaries, durable=False)
+        spent = time.perf_counter() - start
+        restore.fetch_and_unpack_seconds = (restore.fetch_and_unpack_seconds or 0.0) + spent
+        count = len(restore.ancestors) + 1
+        report.passed("pg_combinebackup", "the chain makes one cluster", {"backups": count})
 
     def _check_identity(self, restore: RestoreRun, report: LevelReport) -> None:
         found = str(control_data(restore.scratch.cluster()).system_identifier)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from strongroom.backup.fingerprints import FingerprintDocument
 from strongroom.backup.manifest import BackupManifest
+from strongroom.backup.restoring.chains import ChainLayout
 from strongroom.backup.restoring.objects import BackupObjects
 from strongroom.backup.verification.checks import VerificationChecks
 from strongroom.backup.verification.expectations import ExpectationSuite
@@ -40,6 +41,8 @@ class RestoreRun:
     scratch: Scratch
     suite: ExpectationSuite | None = None
     search: Sequence[Path] = ()
+    ancestors: tuple[BackupManifest, ...] = ()
+    """What an incremental backup builds on, the full backup first."""
     fingerprints: FingerprintDocument | None = None
     cluster: Cluster | None = None
     """The restored server, once it runs."""
@@ -53,6 +56,13 @@ class RestoreRun:
     recovery_seconds: float | None = None
     restored_to: datetime | None = None
     restored_bytes: int | None = None
+
+    @property
+    def layout(self) -> ChainLayout:
+        """Where the backup, or the parts of its chain, are unpacked."""
+        scratch = self.scratch
+        chain = (*self.ancestors, self.manifest)
+        return ChainLayout(chain, scratch.data_dir, scratch.directory / "chain", scratch.account)
 
     @property
     def wal_dir(self) -> Path:

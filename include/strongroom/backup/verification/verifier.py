@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 from strongroom import __version__
 from strongroom.access import Actor, Permission, require
 from strongroom.audit import AuditSink, Event, EventType, PolicyReference, Target
+from strongroom.backup.chains import ancestors
+from strongroom.backup.errors import BrokenChainError
 from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
 from strongroom.backup.restoring.errors import NotThisBackupError
 from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
@@ -138,9 +140,15 @@ class RestoreVerifier(BackupVerifier):
         try:
             manifest = self._manifest(data, database, backup_id)
         except IntegrityError as error:
-            self._refuse_manifest(recorder, error)
+            self._refuse(recorder, error, "L1", "manifest signature")
             return self._proof(recorder, database, backup_id, data, checks, None)
-        run = self._restore(manifest, objects, checks, recorder)
+        try:
+            read = lambda name: objects.manifest(database, name)  # noqa: E731
+            chain = ancestors(manifest, read, self._parts.signer.verifier)
+        except BrokenChainError as error:
+            self._refuse(recorder, error, "L0", "chain")
+            return self._proof(recorder, database, backup_id, data, checks, None)
+        run = self._restore(manifest, chain, objects, checks, recorder)
         return self._proof(recorder, database, backup_id, data, checks, run)
 
     def _manifest(self, data: bytes, database: str, backup_id: str) -> BackupManifest:
@@ -153,18 +161,19 @@ class RestoreVerifier(BackupVerifier):
             )
         return manifest
 
-    def _refuse_manifest(self, recorder: Recorder, error: IntegrityError) -> None:
-        """Without a manifest that can be believed nothing is fetched at all."""
+    def _refuse(self, recorder: Recorder, error: IntegrityError, failed: str, check: str) -> None:
+        """Without manifests that can be believed, the chain's included, nothing is fetched at all."""
         for level in self._levels or LADDER:
             with recorder.level(level.name, level.title) as report:
-                if level.name == "L1":
-                    report.failed_with("manifest signature", error)
+                if level.name == failed:
+                    report.failed_with(check, error)
                 else:
                     report.skipped("whole level", "not possible, because the manifest cannot be believed")
 
     def _restore(
         self,
         manifest: BackupManifest,
+        chain: tuple[BackupManifest, ...],
         objects: BackupObjects,
         checks: VerificationChecks,
         recorder: Recorder,
@@ -174,7 +183,8 @@ class RestoreVerifier(BackupVerifier):
         root = self._parts.scratch_root
         root.mkdir(parents=True, exist_ok=True)
         with scratch_cluster(root, binaries, _SCRATCH_NAME) as scratch:
-            run = RestoreRun(manifest, objects, checks, scratch, suite, self._parts.postgres_directories)
+            search = self._parts.postgres_directories
+            run = RestoreRun(manifest, objects, checks, scratch, suite, search, chain)
             with closing(run):
                 climb(run, recorder, self._levels or LADDERS[manifest.method])
             return run
