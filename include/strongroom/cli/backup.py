@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
 from strongroom.cli.output import human_bytes, out, print_facts, print_json, print_table
 
+if TYPE_CHECKING:
+    from strongroom.backup import BackupManifest
+
 app = typer.Typer(help="Take backups and look at them.", no_args_is_help=True)
 
 
 @app.command("run")
-def run(database: DatabaseArgument, as_json: JsonOption = False) -> None:
-    """Take a backup of a database now, sealed, into the bucket."""
+def run(
+    database: DatabaseArgument,
+    full: Annotated[bool, typer.Option("--full", help="A full one, whatever `full_every` says.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a backup of a database now, sealed, into the bucket: incremental where the policy has `full_every`."""
     service = services()
     with recorded(service):
-        summary = service.backups.run(actor(), service.policy(database), service.conninfo(database))
+        policy, conninfo = service.policy(database), service.conninfo(database)
+        summary = service.backups.run(actor(), policy, conninfo, full=full)
     if as_json:
         print_json(asdict(summary))
         return
@@ -27,6 +35,10 @@ def run(database: DatabaseArgument, as_json: JsonOption = False) -> None:
         f" {human_bytes(summary.stored_bytes)} stored, in {summary.seconds:.0f} s.",
         markup=False,
     )
+    if summary.parent_id is not None:
+        out.print(f"It is incremental, on top of {summary.parent_id}.", markup=False)
+    elif summary.kind_reason is not None:
+        out.print(f"It is full, because {summary.kind_reason}.", markup=False)
     out.print(f"It counts once it is proven: strongroom verify run {database}", markup=False)
 
 
@@ -50,13 +62,14 @@ def list_backups(
             record.backup_id,
             record.database,
             record.kind,
+            record.parent_id or "",
             record.started_at,
             human_bytes(record.stored_bytes),
             results.get(record.backup_id, "not verified"),
         )
         for record in records
     ]
-    columns = ["backup", "database", "kind", "taken", "stored", "proof"]
+    columns = ["backup", "database", "kind", "on top of", "taken", "stored", "proof"]
     print_table("Backups", columns, rows, empty="There is no backup yet.")
 
 
@@ -80,6 +93,7 @@ def show(
             "backup": record.backup_id,
             "database": record.database,
             "method": f"{record.method}, {record.kind}",
+            **_chain_facts(manifest),
             "started": record.started_at,
             "finished": record.finished_at,
             "WAL": f"{record.start_lsn} to {record.stop_lsn}, timeline {record.timeline}",
@@ -93,3 +107,14 @@ def show(
         for item in manifest.objects
     ]
     print_table("Objects", ["object", "size", "keys", "SHA-256"], rows, empty="The manifest lists nothing.")
+
+
+def _chain_facts(manifest: BackupManifest) -> dict[str, str]:
+    """What it builds on, or why it is full."""
+    if manifest.chain is not None:
+        chain = manifest.chain
+        return {
+            "chain": f"number {chain.position} on the full backup {chain.full_id}",
+            "on top of": chain.parent_id,
+        }
+    return {"full, because": manifest.kind_reason} if manifest.kind_reason else {}

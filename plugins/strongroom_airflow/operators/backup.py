@@ -36,10 +36,13 @@ class BackupOperator(BaseOperator):
         summary = services.backups.run(
             hook.actor(context), services.policy(self.database), services.conninfo(self.database)
         )
+        why = f", because {summary.kind_reason}" if summary.kind_reason else ""
+        self.log.info("Backup %s is %s%s.", summary.backup_id, summary.kind, why)
         reference = {
             "backup_id": summary.backup_id,
             "database": self.database,
             "manifest_key": summary.manifest_key,
+            "kind": summary.kind,
             "stored_bytes": summary.stored_bytes,
         }
         context["outlet_events"][backup_asset(self.database)].extra = reference
