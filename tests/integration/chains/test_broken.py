@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -117,6 +118,7 @@ def test_a_chain_does_not_grow_without_end(shop: Estate, monkeypatch: pytest.Mon
 
 def test_a_full_backup_is_taken_when_its_time_has_come(shop: Estate) -> None:
     shop.back_up()
+    time.sleep(1)
     again = shop.back_up(replace(WEEKLY, full_every=Duration.parse("1s")))
     assert again.kind == "full"
     assert again.kind_reason is not None
