@@ -13,9 +13,10 @@ from strongroom_airflow.retries import RETRY_ARGUMENTS
 DOCUMENTATION = """
 ### Nightly backup of {database}
 
-Takes a backup as the policy says: `physical` copies the whole cluster (`pg_basebackup` → zstd → age → bucket, as one
-stream), `logical` dumps one database (definitions by `pg_dump`, rows by COPY, several streams in one snapshot). Nothing of
-it is written to this host's disk, and this host cannot read what it wrote: it holds public keys only.
+Takes a backup as the policy says: `physical` copies the whole cluster, or what changed since the last backup
+(`pg_basebackup` → zstd → age → bucket), `logical` dumps one database (definitions by `pg_dump`, rows by COPY, several
+streams in one snapshot). Nothing of it is written to this host's disk, and this host cannot read what it wrote: it
+holds public keys only.
 
 1. **back_up** takes a lease, removes what a killed run left, streams the backup, and writes the signed manifest last.
 2. **seal_audit_log** publishes the events of this run in the tamper-evident log.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import struct
 import tarfile
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strongroom.backup import IncompleteStreamError
+from strongroom.backup import IncompleteStreamError, ManifestError
+from strongroom.backup.server_manifest import ServerManifest
+from strongroom.backup.tarwalk import TarWalk
 from strongroom.backup.tarwatch import StreamFacts, TarWatch
 
 LABEL = b"START WAL LOCATION: 0/2000028 (file 000000020000000000000002)\nSTART TIMELINE: 2\n"
@@ -91,6 +95,46 @@ def test_something_that_is_no_tar_is_refused() -> None:
 
 
 def test_a_size_beyond_octal_is_understood() -> None:
-    from strongroom.backup.tarwatch import _size
+    from strongroom.backup.tarwalk import _size
 
     assert _size(b"\x80" + (9 << 30).to_bytes(11, "big")) == 9 << 30
+
+
+def test_the_servers_manifest_is_kept_to_the_byte() -> None:
+    kept = ServerManifest()
+    watcher = TarWatch(kept)
+    data = archive(backup_manifest=manifest(5000))
+    for start in range(0, len(data), 4099):
+        watcher.feed(memoryview(data)[start : start + 4099])
+    assert b"".join(kept.pieces()) == manifest(5000)
+    assert kept.sha256 == hashlib.sha256(manifest(5000)).hexdigest()
+    again = ServerManifest.decompressed(kept.compressed(), kept.sha256)
+    assert b"".join(again.pieces()) == manifest(5000)
+    again.close()
+    kept.close()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: b"", lambda data: b"x" + data])
+def test_a_kept_manifest_that_is_not_whole_is_refused(damage: Callable[[bytes], bytes]) -> None:
+    kept = ServerManifest()
+    kept.write(manifest(5000))
+    compressed = damage(b"".join(kept.compressed()))
+    with pytest.raises(ManifestError):
+        ServerManifest.decompressed([compressed], kept.sha256)
+    with pytest.raises(ManifestError, match="not the one"):
+        ServerManifest.decompressed(kept.compressed(), "00" * 32)
+    kept.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(min_value=1, max_value=3000))
+def test_the_walk_tells_members_from_the_end(step: int) -> None:
+    data = archive()
+    members = len(data.rstrip(b"\0")) + -len(data.rstrip(b"\0")) % 512
+    for stream in (data, data[:members]):
+        walk = TarWalk()
+        for start in range(0, len(stream), step):
+            walk.feed(memoryview(stream)[start : start + step])
+        assert walk.position == members
+        assert walk.ended == (stream is data)
+        assert walk.between_members

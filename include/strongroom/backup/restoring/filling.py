@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.backup.manifest import BackupManifest, ManifestObject
+from strongroom.backup.manifest import BackupManifest
+from strongroom.backup.restoring.chains import ChainLayout, combine, combined_objects, unpack_part
 from strongroom.backup.restoring.errors import BrokenArchiveError
 from strongroom.backup.restoring.objects import BackupObjects
 from strongroom.backup.restoring.place import RestorePlace
+from strongroom.backup.restoring.tablespaces import settle_tablespaces
 from strongroom.backup.restoring.unpacking import unpack_tar
 from strongroom.postgres import ServerBinaries
 from strongroom.postgres.account import own_directory
@@ -36,7 +38,9 @@ class Filling:
 
 
 def fill(place: RestorePlace, filling: Filling, wal_directory: Path) -> int:
-    """Unpack a backup into the place's incomplete data directory, and its own log into a directory.
+    """Make the place's incomplete data directory of a backup or a chain, and unpack its own log into a directory.
+
+    Tablespaces go below the place too, never to where they are at the source.
 
     Returns:
         How many bytes of files were written.
@@ -46,10 +50,18 @@ def fill(place: RestorePlace, filling: Filling, wal_directory: Path) -> int:
         OSError: writing failed, for instance because the disk is full.
     """
     written = _Written(filling.told)
-    manifest = filling.chain[-1]
+    layout = ChainLayout(filling.chain, place.incomplete, place.staging, place.account)
     own_directory(place.incomplete, place.account, setting="--into")
-    _unpack(place, filling, manifest.object("base"), place.incomplete, written)
-    _unpack(place, filling, manifest.object("wal"), wal_directory, written)
+    for manifest in filling.chain:
+        for item in combined_objects(manifest):
+            with filling.objects.open(item) as content:
+                size = unpack_part(layout, manifest, item, written.count(content))
+            if size == 0 and item.role == "base":
+                raise BrokenArchiveError(f"The archive {item.key} holds no file.")
+    combine(layout, filling.binaries)
+    settle_tablespaces(place.incomplete, place.tablespaces, place.account)
+    with filling.objects.open(filling.chain[-1].object("wal")) as content:
+        unpack_tar(written.count(content), wal_directory, place.account)
     return written.total
 
 
@@ -63,12 +75,3 @@ class _Written:
             yield piece
             self.total += len(piece)
             self._told(self.total)
-
-
-def _unpack(
-    place: RestorePlace, filling: Filling, item: ManifestObject, directory: Path, written: _Written
-) -> None:
-    with filling.objects.open(item) as content:
-        found = unpack_tar(written.count(content), directory, place.account)
-    if found.files == 0 and item.role == "base":
-        raise BrokenArchiveError(f"The archive {item.key} holds no file.")

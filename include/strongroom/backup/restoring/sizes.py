@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from strongroom.backup.continuous import ArchivedSegment
 from strongroom.backup.manifest import BackupManifest, ManifestObject
+from strongroom.backup.restoring.chains import combined_objects
 from strongroom.backup.restoring.facts import Rates, RestoreFacts, StoredManifest
 from strongroom.backup.restoring.plan import RestorePlan
 
@@ -65,7 +66,9 @@ def _content_bytes(backup: StoredManifest) -> int:
 
 
 def _combined_bytes(chain: Sequence[StoredManifest]) -> int:
-    return _content_bytes(chain[0]) if len(chain) > 1 else 0
+    """No larger than all parts together; nothing for a full backup alone."""
+    parts = (item.plaintext_bytes for backup in chain for item in combined_objects(backup.manifest))
+    return sum(parts) if len(chain) > 1 else 0
 
 
 def _later_size(backup: StoredManifest, facts: RestoreFacts) -> int:
