@@ -16,9 +16,11 @@ import pytest
 
 from strongroom.embedded.airflow_parts import ADMIN, VIEWER
 from strongroom.embedded.pipelines import BACKUP_DAG, VERIFICATION_DAG
-from strongroom.embedded.rest import AirflowApi, ApiError
+from strongroom.embedded.rest import AirflowApi, ApiError, wait_until
 from strongroom.embedded.sessions import marked_processes
 from strongroom.postgres.processes import ProcessIdentity
+
+WAL_DAG = "wal_archive.shop"
 
 pytestmark = [pytest.mark.e2e, pytest.mark.airflow]
 
@@ -44,6 +46,19 @@ def test_the_proof_is_in_the_bucket_and_covers_every_level(running):
     proof = json.loads(shown.stdout)
     assert proof["result"] == "proven"
     assert {level["level"] for level in proof["levels"]} >= {"L0", "L1", "L2", "L3", "L4", "L5"}
+
+
+def test_the_log_is_shipped_by_its_own_pipeline(running):
+    api = running.api()
+    api.trigger(WAL_DAG, "by-hand")
+    ended = wait_until(lambda: api.run(WAL_DAG, "by-hand")["state"] in ("success", "failed"), seconds=180)
+    assert ended
+    assert api.run(WAL_DAG, "by-hand")["state"] == "success", api.failed_task_log(WAL_DAG, "by-hand")
+    assert not [run for run in api.runs_since(WAL_DAG, "2000-01-01T00:00:00Z") if run["state"] == "failed"]
+    status = json.loads(running.strongroom("wal", "status", "shop", "--json").stdout)
+    assert status["problems"] == []
+    assert status["source"]["wal_status"] == "reserved"
+    assert [item["gaps"] for item in status["timelines"]] == [[]]
 
 
 def test_every_pipeline_file_and_plugin_loads(running):
