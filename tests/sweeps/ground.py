@@ -33,7 +33,14 @@ from tests.sweeps.faults import Faults, FaultyStore, watched_commits
 ACTOR = Actor("nightly", ActorKind.TASK, frozenset({Role.OPERATOR}))
 _VARIABLE_PARTS = re.compile(r"\d{8}T\d{6}(?:\.\d{6})?Z(?:-[0-9a-f]{4})?")
 _PAIRED = frozenset(
-    {"backup:run:execute", "vault:object:store", "vault:object:open", "verification:run:execute"}
+    {
+        "backup:run:execute",
+        "vault:object:store",
+        "vault:object:open",
+        "verification:run:execute",
+        "wal:segment:ship",
+        "wal:leftover:remove",
+    }
 )
 """What is recorded as an attempt before it acts, and as a result after it."""
 _COUNTED = ("vault_object", "backup", "proof")

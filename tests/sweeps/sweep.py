@@ -99,7 +99,7 @@ def _try(lab: Lab, scenario: Scenario, fault: Fault, step: Step, reference: Refe
     with lab.ground() as ground:
         try:
             if fault.harm == "kill":
-                _run_and_die(ground, scenario, fault)
+                run_and_die(ground, scenario, fault)
             else:
                 _run_and_fail(ground, scenario, fault, step, reference)
             scenario.run(ground)
@@ -113,7 +113,7 @@ def _try(lab: Lab, scenario: Scenario, fault: Fault, step: Step, reference: Refe
 
 def _run_and_fail(ground: Ground, scenario: Scenario, fault: Fault, step: Step, reference: Reference) -> None:
     faults = Faults(fault)
-    error = _error_of(lambda: scenario.run(ground, faults))
+    error = error_of(lambda: scenario.run(ground, faults))
     assert faults.struck, f"the run never came to this step: {error or 'it succeeded'}"
     if error is None:
         assert _checked_state(ground, scenario) == reference.once, "it neither failed nor succeeded"
@@ -123,7 +123,7 @@ def _run_and_fail(ground: Ground, scenario: Scenario, fault: Fault, step: Step, 
         assert ground.unfinished() == [], "the failure was not recorded"
 
 
-def _error_of(run: Callable[[], None]) -> StrongroomError | None:
+def error_of(run: Callable[[], None]) -> StrongroomError | None:
     """The error that it fails with; one of another kind passes, and is a finding."""
     try:
         run()
@@ -132,7 +132,7 @@ def _error_of(run: Callable[[], None]) -> StrongroomError | None:
     return None
 
 
-def _run_and_die(ground: Ground, scenario: Scenario, fault: Fault) -> None:
+def run_and_die(ground: Ground, scenario: Scenario, fault: Fault) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     process = context.Process(target=_die, args=(ground, scenario, fault))
