@@ -143,7 +143,8 @@ def remove_stale_scratch(scratch_root: Path) -> list[Path]:
 
 def _destroy(directory: Path) -> None:
     if directory.is_dir():
-        end_postmaster(directory / "data")
+        for data_dir in (directory / "data", *directory.glob("*/data*")):
+            end_postmaster(data_dir)
         remove_tree(directory)
     remove_tree(Path(tempfile.gettempdir()) / f"{_SOCKETS}{directory.name.split('.', 1)[1]}")
 

@@ -16,10 +16,17 @@ import pytest
 
 from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.restoring import sizes
-from strongroom.backup.restoring.errors import DirectoryInUseError, DiskFullError, WrongSegmentError
+from strongroom.backup.restoring.errors import (
+    DirectoryInUseError,
+    DiskFullError,
+    TablespaceInLogError,
+    WrongSegmentError,
+)
 from strongroom.backup.restoring.request import RestoreTarget
 from strongroom.clock import timestamp
 from strongroom.errors import IntegrityError
+from strongroom.postgres import connect
+from strongroom.postgres.account import own_directory
 from strongroom.storage import Condition, LocalObjectStore
 from strongroom.storage.errors import StoreUnavailableError
 from strongroom.vault import UnknownObjectError
@@ -180,3 +187,27 @@ def test_a_disk_that_fills_up_on_the_way_is_named(
             archived.site.restore(LATEST, into / "here")
         assert not (into / "here" / "data").exists()
         assert servers(into) == []
+
+
+def test_a_log_that_creates_a_tablespace_is_not_replayed_beyond_it(archived: Archived, into: Path) -> None:
+    """Recovery would link the new tablespace to its place at the source, and write there."""
+    site = archived.site
+    place = site.source.data_dir.parent / "space"
+    own_directory(place, site.source.account, setting="test")
+    site.shipped.update(Path(key).name.removesuffix(".zst.age") for key in _segment_keys(archived))
+    with connect(site.source.conninfo(), application_name="test") as connection:
+        before = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+        connection.execute(f"CREATE TABLESPACE elsewhere LOCATION '{place}'".encode())
+        connection.execute("DROP TABLESPACE elsewhere")
+    site.ship()
+    assert before is not None
+    with pytest.raises(TablespaceInLogError, match="--to-lsn"):
+        site.restore(LATEST, into)
+    assert_marked(into)
+    assert list(place.iterdir()) == []
+    site.restore(RestoreTarget.at_lsn(before[0]), into.with_name("before"))
+
+
+def _segment_keys(archived: Archived) -> list[str]:
+    keys = (item.key for item in archived.site.store.list(wal_prefix("shop")))
+    return [key for key in keys if key.endswith(".zst.age")]

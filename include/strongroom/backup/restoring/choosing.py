@@ -7,8 +7,10 @@ timeline that the way to the target takes; then every segment up to it must be t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from strongroom.backup.continuous import HistoryMissingError, TimelineHistory
 from strongroom.backup.restoring.configuration import RecoveryTarget
@@ -93,7 +95,7 @@ def _at_foreign_point(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
             hint="Name with --backup the backup to begin from; it must be older than the restore point.",
         )
     backup = _named(request, facts)
-    way = _way(backup, request, facts)
+    way = way_to(backup, request.timeline, facts)
     reach = _whole_reach(backup, way)
     target = RecoveryTarget.at_name(request.target.value, timeline=str(way.history.timeline))
     note = "whether the log holds this restore point shows only when recovery gets to it"
@@ -101,7 +103,7 @@ def _at_foreign_point(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
 
 
 def _at_time(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
-    way = _way(_pinned(request, facts), request, facts)
+    way = way_to(_pinned(request, facts), request.timeline, facts)
     moment = request.target.moment
     leading = _leading(request, facts, way)
     mark = next((item for item in way.marks() if item.clock >= moment), None)
@@ -121,7 +123,7 @@ def _at_time(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
 
 
 def _at_lsn(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
-    way = _way(_pinned(request, facts), request, facts)
+    way = way_to(_pinned(request, facts), request.timeline, facts)
     position = parse_lsn(request.target.value)
     leading = _leading(request, facts, way)
     usable = [item for item in leading if parse_lsn(item.manifest.stop_lsn) <= position]
@@ -133,7 +135,7 @@ def _at_lsn(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
 
 
 def _at_end(request: RestoreRequest, facts: RestoreFacts) -> Chosen:
-    way = _way(_pinned(request, facts), request, facts)
+    way = way_to(_pinned(request, facts), request.timeline, facts)
     leading = _leading(request, facts, way)
     backup = _best(leading, request, facts)
     reach = _whole_reach(backup, way)
@@ -183,11 +185,16 @@ def log_of(backup: StoredManifest, facts: RestoreFacts) -> ClusterLog:
     return facts.logs.get(identifier, ClusterLog(identifier))
 
 
-def _way(backup: StoredManifest, request: RestoreRequest, facts: RestoreFacts) -> Way:
-    """The way to the timeline that was asked for, or to the newest one."""
+def way_to(backup: StoredManifest, wanted: int | None, facts: RestoreFacts) -> Way:
+    """The way of a backup's cluster to a timeline; to the newest one without it.
+
+    Raises:
+        TimelineError: nothing of that timeline is known.
+        HistoryMissingError: nobody knows how the log came there.
+    """
     log = log_of(backup, facts)
     known = {item.manifest.server.timeline for item in _of_cluster(backup, facts)} | set(log.timelines)
-    timeline = request.timeline or max(known)
+    timeline = wanted or max(known)
     if timeline not in known:
         raise TimelineError(
             f"Nothing of timeline {timeline} is known; there are {', '.join(map(str, sorted(known)))}.",
@@ -281,6 +288,35 @@ def _too_early(request: RestoreRequest, since: str) -> TargetNotCoveredError:
         f"Nothing can be restored {request.target}: {which} can be restored from {since}.",
         hint="Choose a later target, or an older backup where there is one.",
     )
+
+
+def archived_window(backup_id: str, facts: RestoreFacts) -> tuple[datetime, datetime] | None:
+    """From when to when any moment can be restored, by the source's clock; None when the archive covers none.
+
+    It begins with the oldest backup from which the log reaches the archive's end without a hole.
+
+    Args:
+        backup_id: a backup of the cluster that is meant.
+        facts: as gathered.
+
+    Raises:
+        HistoryMissingError: nobody knows how the log came to the newest timeline.
+    """
+    backup = facts.backup(backup_id)
+    if backup is None:
+        return None
+    way = way_to(backup, None, facts)
+    leading = [item for item in _of_cluster(backup, facts) if way.leads_from(item.manifest)]
+    leading.sort(key=lambda item: parse_lsn(item.manifest.stop_lsn), reverse=True)
+    if not leading:
+        return None
+    end = way.reach(leading[0]).end
+    unbroken = itertools.takewhile(lambda item: way.reach(item).end == end, leading)
+    earliest = [item.manifest.finished_at for item in unbroken if _chain_whole(item, facts)][-1:]
+    latest = way.covered_until(end)
+    if not earliest or latest is None or latest <= earliest[0]:
+        return None
+    return earliest[0], latest
 
 
 def backup_chain(backup: StoredManifest, facts: RestoreFacts) -> list[StoredManifest]:

@@ -20,6 +20,7 @@ StrongroomError
 │   ├── BackupMissingError         there is no complete backup of that name
 │   └── TableMissingError          the backup has no such table or schema
 ├── RefusedError
+│   ├── TablespaceInLogError       replaying the log would write to a place outside of the restore
 │   ├── DirectoryInUseError        the directory holds something that no failed restore left there
 │   ├── TargetExistsError          a database or schema of that name is there already
 │   ├── NotEnoughRoomError         the restored cluster would not fit
@@ -45,6 +46,10 @@ class TimelineError(TargetError):
 
 class WalGapError(IntegrityError):
     """Log that the way to the target needs is missing; the message names the first segment."""
+
+
+class TablespaceInLogError(RefusedError):
+    """The log creates a tablespace, whose place is the source's."""
 
 
 class DirectoryInUseError(RefusedError):

@@ -38,6 +38,7 @@ class LogSource:
         open: opens a sealed object.
         wanted: what the segments must be.
         last: the plan's last segment: what comes after it is the end.
+        check: refuses a segment that must not be replayed, by an exception.
         find_history: the archive's copy of a timeline history by its file name; None where it confirms that
             there is none.
     """
@@ -46,6 +47,7 @@ class LogSource:
     open: Opener
     wanted: WalRange
     last: str
+    check: Callable[[Path], None]
     find_history: Callable[[str], StoredObject | None]
 
 
@@ -167,6 +169,7 @@ class Prefetcher:
                 f"The WAL segment {item.name} of the archive {problem}.",
                 hint="Nothing after it can be restored from this archive; choose an earlier target.",
             )
+        self._source.check(path)
         self._spool.give(item.name)
 
     def _write(self, name: str, reference: StoredObject) -> Path:

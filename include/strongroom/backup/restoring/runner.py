@@ -32,6 +32,7 @@ from strongroom.backup.restoring.errors import (
     WalGapError,
 )
 from strongroom.backup.restoring.filling import Filling, fill
+from strongroom.backup.restoring.guarding import refuse_created_tablespace
 from strongroom.backup.restoring.objects import BackupObjects
 from strongroom.backup.restoring.place import (
     RestorePlace,
@@ -49,7 +50,7 @@ from strongroom.backup.restoring.sizes import SPOOL_BYTES
 from strongroom.backup.restoring.spool import Spool
 from strongroom.backup.restoring.wal import WalRange, wal_problems
 from strongroom.clock import Clock
-from strongroom.postgres import Cluster, ScratchFullError, ServerBinaries
+from strongroom.postgres import Cluster, ScratchFullError, ServerBinaries, parse_lsn
 from strongroom.vault import StoredObject
 
 Progress = Callable[[str, int, int], None]
@@ -189,6 +190,7 @@ class _Run:
             self._sources.open_log,
             self._sources.own_log,
             self._plan.log.last,
+            self._check_segment,
             self._sources.find_history,
         )
         with Prefetcher(self._spool, source, SPOOL_BYTES, self._log_progress) as prefetcher:
@@ -214,6 +216,11 @@ class _Run:
             self._cluster.stop("immediate")
             prefetcher.check()
             raise
+
+    def _check_segment(self, path: Path) -> None:
+        target = self._plan.target
+        until = parse_lsn(target.value) if target.kind == "lsn" and not target.inclusive else None
+        refuse_created_tablespace(path, self._sources.binaries, until)
 
     def _log_progress(self, count: int) -> None:
         self._sources.progress("log", count, self._plan.log.archived)

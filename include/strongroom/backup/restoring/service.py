@@ -13,33 +13,26 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor
-from strongroom.backup.continuous import ArchivedSegment, HistoryMissingError, WalArchive
-from strongroom.backup.continuous.history import timeline_of_history
-from strongroom.backup.continuous.layout import wal_prefix
-from strongroom.backup.manifest import BackupManifest
-from strongroom.backup.restoring.errors import NotEnoughRoomError, PlanChangedError, TargetError
+from strongroom.backup.restoring.errors import NotEnoughRoomError, TargetError
 from strongroom.backup.restoring.facts import RestoreFacts, gather
 from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
 from strongroom.backup.restoring.place import check_place, place_for
 from strongroom.backup.restoring.plan import Estimate, RestorePlan, human_plan
 from strongroom.backup.restoring.planning import make_plan
-from strongroom.backup.restoring.rechecking import recheck
 from strongroom.backup.restoring.report import RestoreReport
 from strongroom.backup.restoring.request import RestoreRequest
-from strongroom.backup.restoring.runner import Progress, RestoreSources, run_plan
-from strongroom.backup.restoring.sizes import data_objects
+from strongroom.backup.restoring.runner import Progress, run_plan
+from strongroom.backup.restoring.sourcing import SourceParts, epochs_of, sources_of
 from strongroom.backup.restoring.trail import RestoreTrail
-from strongroom.backup.restoring.way import own_range
 from strongroom.clock import Clock
-from strongroom.postgres import find_binaries, free_bytes
+from strongroom.postgres import Cluster, find_binaries, free_bytes
 from strongroom.storage import ObjectStore
-from strongroom.vault import NoPrivateKeyError, ObjectReader, StoredObject, Vault
+from strongroom.vault import NoPrivateKeyError, Vault
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -96,7 +89,7 @@ class RestoreService(ABC):
             WalGapError: log on the way there is missing; the message names the first segment.
             HistoryMissingError: nobody knows how the log came to the timeline.
             BackupMissingError: there is no such backup, or none at all.
-            DirectoryInUseError, NotEnoughRoomError: the directory will not do.
+            DirectoryInUseError, NotEnoughRoomError, SocketPathTooLongError: the directory will not do.
             NoPrivateKeyError, KeyUnwrapError: this host cannot open what the plan needs.
             NoSuchServerVersionError: the server's major version is not installed here.
             StoreUnavailableError: the bucket does not answer.
@@ -151,7 +144,11 @@ class PhysicalRestoreService(RestoreService):
         )
         plan, estimate = make_plan(request, facts)
         self._check_keys(plan, facts)
-        find_binaries(plan.server.major, self._parts.postgres_directories)
+        place = place_for(request.directory)
+        binaries = find_binaries(plan.server.major, self._parts.postgres_directories)
+        Cluster(
+            place.data, binaries, socket_dir=place.sockets, log_path=place.log
+        )  # its paths are not too long
         estimate = replace(estimate, available_bytes=_check_room(plan))
         trail.planned(plan)
         return PlannedRestore(plan, estimate)
@@ -176,42 +173,20 @@ class PhysicalRestoreService(RestoreService):
     ) -> RestoreReport:
         with_log = plan.log.archived > 0 or plan.history is not None
         facts = gather(self._parts.store, plan.database, self._parts.verifier, with_log=with_log)
-        chain, segments = recheck(plan, facts)
         self._check_keys(plan, facts)
         _check_room(plan)
-        with ExitStack() as stack:
-            epochs = sorted({epoch for epoch_ids in _epochs(plan, facts) for epoch in epoch_ids})
-            reading = self._vault().reading(
-                actor,
-                wal_prefix(plan.database),
-                epochs,
-                database=plan.database,
-                correlation_id=correlation_id,
-            )
-            sources = self._sources(actor, plan, chain, segments, stack.enter_context(reading))
+        parts = SourceParts(
+            self._parts.store,
+            self._parts.verifier,
+            self._vault(),
+            self._objects(actor),
+            self._parts.clock,
+            self._parts.postgres_directories,
+        )
+        with sources_of(actor, plan, facts, parts, correlation_id) as sources:
             if progress is not None:
                 sources = replace(sources, progress=progress)
             return run_plan(plan, place_for(Path(plan.directory)), sources)
-
-    def _sources(
-        self,
-        actor: Actor,
-        plan: RestorePlan,
-        chain: tuple[BackupManifest, ...],
-        segments: tuple[ArchivedSegment, ...],
-        reader: ObjectReader,
-    ) -> RestoreSources:
-        archive = WalArchive(self._parts.store, plan.database, self._parts.verifier)
-        return RestoreSources(
-            chain=chain,
-            objects=self._objects(actor),
-            segments=segments,
-            open_log=reader.open,
-            find_history=lambda name: _find_history(archive, plan, name),
-            own_log=own_range(chain[-1]),
-            binaries=find_binaries(plan.server.major, self._parts.postgres_directories),
-            clock=self._parts.clock,
-        )
 
     def _vault(self) -> Vault:
         if self._parts.vault is None:
@@ -240,7 +215,7 @@ class PhysicalRestoreService(RestoreService):
                 "This host cannot restore: it holds public keys only.",
                 hint="Restore where `keys` is set: the restore and verification workers.",
             )
-        for epoch_ids in sorted(_epochs(plan, facts)):
+        for epoch_ids in sorted(epochs_of(plan, facts)):
             if not self._parts.keyring.identities(provider, epoch_ids):
                 raise NoPrivateKeyError(
                     f"Nothing here opens what is sealed to {', '.join(epoch_ids)} alone.",
@@ -251,23 +226,6 @@ class PhysicalRestoreService(RestoreService):
 def _needs_log(request: RestoreRequest) -> bool:
     """A backup's own restore point needs nothing of the archive, and so nothing wrong there can be in the way."""
     return request.target.kind != "backup"
-
-
-def _epochs(plan: RestorePlan, facts: RestoreFacts) -> set[tuple[str, ...]]:
-    """The different sets of epochs that objects of the plan are sealed to."""
-    found: set[tuple[str, ...]] = set()
-    for item in plan.backups:
-        backup = facts.backup(item.id)
-        objects = data_objects(backup.manifest) if backup else []
-        found |= {one.epoch_ids for one in objects}
-    log = facts.logs.get(plan.server.system_identifier)
-    if log is not None and plan.log.archived:
-        for timeline in log.timelines.values():
-            wanted = (
-                one for one in timeline.segments if plan.log.first[8:] <= one.name[8:] <= plan.log.last[8:]
-            )
-            found |= {one.epoch_ids for one in wanted}
-    return found
 
 
 def _check_room(plan: RestorePlan) -> int:
@@ -291,23 +249,3 @@ def _check_room(plan: RestorePlan) -> int:
 
 def _existing(directory: Path) -> Path:
     return directory if directory.is_dir() else _existing(directory.parent)
-
-
-def _find_history(archive: WalArchive, plan: RestorePlan, name: str) -> StoredObject | None:
-    """The archive's history of that name; asked afresh, since only a confirmed absence may be told.
-
-    Raises:
-        PlanChangedError: it is not the one of the plan any more.
-    """
-    timeline = timeline_of_history(name)
-    if timeline is None or timeline == 1:
-        return None
-    try:
-        receipt = archive.history_receipt(plan.server.system_identifier, timeline)
-    except HistoryMissingError:
-        if plan.history is not None and plan.history.timeline == timeline:
-            raise
-        return None
-    if plan.history and plan.history.timeline == timeline and plan.history.sha256 != receipt.file.sha256:
-        raise PlanChangedError(f"The history {name} is not the one that the plan was made with.")
-    return receipt.file.stored()
