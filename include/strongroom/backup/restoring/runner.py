@@ -175,6 +175,8 @@ class _Run:
                 f"The backup {self._plan.backup_id} lacks some of its own log: {'; '.join(problems[:3])}.",
                 hint="Restore from an older backup, and take a new one.",
             )
+        for name in self._sources.own_log.segments():
+            self._check_segment(self._spool.own / name)
         found = str(control_data(self._cluster).system_identifier)
         if found != self._plan.server.system_identifier:
             raise NotThisBackupError(
