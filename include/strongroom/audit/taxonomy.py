@@ -26,6 +26,7 @@ class EventType(enum.StrEnum):
     WAL_SEGMENT_SHIP = "wal:segment:ship"
     WAL_GAP_FIND = "wal:gap:find"
     WAL_LEFTOVER_REMOVE = "wal:leftover:remove"
+    WAL_SLOT_DROP = "wal:slot:drop"
     VERIFICATION_RUN_EXECUTE = "verification:run:execute"
     VERIFICATION_LEVEL_CHECK = "verification:level:check"
     VERIFICATION_PROOF_SIGN = "verification:proof:sign"
@@ -80,6 +81,7 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.WAL_SEGMENT_SHIP: OcsfClass(_DATASTORE, 9),
     EventType.WAL_GAP_FIND: OcsfClass(_DATASTORE, 1),
     EventType.WAL_LEFTOVER_REMOVE: OcsfClass(_DATASTORE, 7),
+    EventType.WAL_SLOT_DROP: OcsfClass(_DATASTORE, 7),
     EventType.VERIFICATION_RUN_EXECUTE: OcsfClass(_DATASTORE, 1),
     EventType.VERIFICATION_LEVEL_CHECK: OcsfClass(_DATASTORE, 1),
     EventType.VERIFICATION_PROOF_SIGN: OcsfClass(_DATASTORE, 5),

@@ -35,6 +35,26 @@ def ship(database: DatabaseArgument, as_json: JsonOption = False) -> None:
         err.print(warning, style="yellow", markup=False)
 
 
+@app.command("stop")
+def stop(database: DatabaseArgument, as_json: JsonOption = False) -> None:
+    """Drop the slot on the source, so that it no longer keeps WAL: for when shipping is to end."""
+    from strongroom.backup.continuous import WalPlan
+    from strongroom.backup.continuous.slots import slot_name
+
+    service = services()
+    policy = service.policy(database)
+    slot = policy.backup.wal.slot if policy.backup.wal else None
+    plan = WalPlan(database, policy.sha256, slot or slot_name(database))
+    with recorded(service):
+        dropped = service.wal_shipper.stop(actor(), plan, service.conninfo(database))
+    if as_json:
+        print_json({"database": database, "slot": plan.slot, "dropped": dropped})
+        return
+    out.print(f"The slot {plan.slot} {'is dropped' if dropped else 'was not there'}.", markup=False)
+    if policy.backup.wal:
+        out.print("Take `backup.wal` out of the policy too: the next run makes the slot again.", markup=False)
+
+
 @app.command("status")
 def status(database: DatabaseArgument, as_json: JsonOption = False) -> None:
     """Show what is archived, up to when, and what waits on the source. Exit status 1 when something is wrong."""

@@ -265,3 +265,6 @@ def test_wal_is_shipped_and_what_is_wrong_with_it_ends_the_status_with_1(install
     last.write_bytes(content)
     assert missing.returncode == 1
     assert "not in the bucket" in " ".join(missing.stderr.split())
+    assert installation.json("wal", "stop", "shop")["dropped"]
+    assert not installation.json("wal", "stop", "shop")["dropped"]
+    assert "no replication slot" in installation.run("wal", "status", "shop").stderr

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from psycopg.conninfo import make_conninfo
 
 from strongroom.backup.continuous import (
     DivergedTimelineError,
@@ -154,7 +155,11 @@ def test_a_failover_is_followed_with_its_history_and_without_a_hole(
         primary.stop("immediate")
         promote(promoted)
         write_rows(promoted)
-        moved = replace(place, conninfo=promoted.conninfo())
+        hosts = f"{primary.socket_dir},{promoted.socket_dir}"
+        either = make_conninfo(
+            promoted.conninfo(), host=hosts, port="5432,5432", target_session_attrs="primary"
+        )
+        moved = replace(place, conninfo=either)
         summary = moved.ship()
 
         assert summary.timeline == 2
@@ -172,6 +177,7 @@ def test_a_failover_is_followed_with_its_history_and_without_a_hole(
                     assert place.opened(item) == path.read_bytes()
 
         primary.start()
+        moved = replace(place, conninfo=promoted.conninfo())
         write_rows(primary)
         with pytest.raises(DivergedTimelineError, match="timeline 2"):
             place.ship()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -23,13 +22,14 @@ from strongroom.access import Actor, ActorKind, Role
 from strongroom.backup.continuous import ShippingInProgressError, SlotLagError
 from strongroom.backup.continuous.segments import start_of
 from strongroom.clock import Clock
-from strongroom.errors import AccessDeniedError
+from strongroom.errors import AccessDeniedError, TransientError
 from strongroom.postgres import Cluster, MissingPrivilegeError, connect, find_binaries, parse_lsn
 from strongroom.storage import LocalObjectStore, ObjectInfo, StoreUnavailableError
 from strongroom.storage.interface import Buffer
-from tests.integration.audit.faults import FaultyStore, unavailable
+from tests.integration.audit.faults import unavailable
 from tests.integration.continuous.conftest import KEEPS_WAL, MakeCluster
 from tests.integration.continuous.place import (
+    ACTOR,
     Place,
     sql,
     write_rows,
@@ -98,7 +98,7 @@ def test_a_server_under_load_ships_without_a_hole_and_byte_for_byte(
     place = make_place(cluster)
     subprocess.run([pgbench, "-i", "-s", "2", "-q", cluster.conninfo()], check=True, capture_output=True)
     load = subprocess.Popen(
-        [pgbench, "-c", "2", "-T", "6", "-n", cluster.conninfo()],
+        [pgbench, "-c", "2", "-T", "4", "-n", cluster.conninfo()],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -196,23 +196,35 @@ def test_the_slot_does_not_move_before_the_receipt_is_written(place: Place, sour
     assert seen["advanced"] > before
 
 
-@pytest.mark.parametrize("after", [False, True])
-def test_a_bucket_that_fails_at_any_call_costs_one_run_and_no_segment(
-    place: Place, source: Cluster, after: bool
-) -> None:
+def test_a_source_that_stops_in_the_middle_costs_one_run(place: Place, source: Cluster) -> None:
+    write_segments(source, 2)
+
+    def stop_source(stage: str, _count: int) -> None:
+        if stage == "uploaded":
+            source.stop("immediate")
+
+    try:
+        with pytest.raises(TransientError):
+            place.ship(progress=stop_source)
+    finally:
+        source.start()
     place.ship()
-    position = 1
-    while True:
-        write_rows(source)
-        store = FaultyStore(place.directory / "bucket", position, after=after, fault=unavailable)
-        with contextlib.suppress(StoreUnavailableError):
-            place.ship(store=store)
-        if store.calls < position:
-            break
-        position += 1
-    assert position > 5
     assert_continuous(place)
     assert_identical(place, source)
+
+
+def test_shipping_ends_when_the_slot_is_dropped_and_that_is_recorded(place: Place, source: Cluster) -> None:
+    place.ship()
+    assert place.shipper().stop(ACTOR, place.plan, place.conninfo)
+    query = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{place.plan.slot}'"
+    assert sql(source, query) == 0
+    assert not place.shipper().stop(ACTOR, place.plan, place.conninfo)
+    auditor = Actor("reader", ActorKind.TASK, frozenset({Role.AUDITOR}))
+    with pytest.raises(AccessDeniedError):
+        place.shipper().stop(auditor, place.plan, place.conninfo)
+    with place.engine.connect() as connection:
+        rows = connection.execute(sqlalchemy.text("SELECT entry FROM audit_queue")).scalars().all()
+    assert sum(b'"wal:slot:drop"' in bytes(row) for row in rows) == 4
 
 
 def test_of_two_runs_at_once_exactly_one_ships(place: Place, source: Cluster) -> None:

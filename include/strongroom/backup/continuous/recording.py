@@ -69,6 +69,15 @@ class WalRecorder:
             },
         )
 
+    def dropping_slot(self, slot: str) -> None:
+        """The slot is about to be dropped."""
+        self._emit(EventType.WAL_SLOT_DROP, "attempt", target=Target("slot", slot))
+
+    def dropped_slot(self, slot: str, error: BaseException | None = None) -> None:
+        """It is gone, or could not be dropped."""
+        outcome = "success" if error is None else "failure"
+        self._emit(EventType.WAL_SLOT_DROP, "result", outcome, target=Target("slot", slot), error=error)
+
     def removing_leftover(self, key: str) -> None:
         """A segment that no receipt names is about to be deleted."""
         self._emit(EventType.WAL_LEFTOVER_REMOVE, "attempt", target=Target("object", key))

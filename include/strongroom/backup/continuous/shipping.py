@@ -17,6 +17,7 @@ from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.continuous.plan import WalPlan, WalSummary
 from strongroom.backup.continuous.recording import WalRecorder
 from strongroom.backup.continuous.run import Progress, ShippingRun
+from strongroom.backup.continuous.slots import drop_slot
 from strongroom.backup.continuous.source import WalSource, check_wal_source
 from strongroom.backup.continuous.uploading import Uploader
 from strongroom.backup.errors import BackupInProgressError, SourceNotReadyError
@@ -79,6 +80,24 @@ class WalShipper(ABC):
             TransientError: source, bucket or control database failed; the next run goes on from there.
         """
 
+    @abstractmethod
+    def stop(self, actor: Actor, plan: WalPlan, conninfo: str) -> bool:
+        """Let the source remove its WAL again: what is not shipped by then never will be.
+
+        Args:
+            actor: who asks; needs `ship_wal`.
+            plan: names the slot.
+            conninfo: of the source.
+
+        Returns:
+            Whether there was a slot.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            ShippingInProgressError: a run ships this database's WAL now.
+            SlotInUseError, SlotUnusableError: the slot is not ours to drop.
+        """
+
 
 class SlotWalShipper(WalShipper):
     """Ships from a physical replication slot, with `pg_receivewal`."""
@@ -90,12 +109,7 @@ class SlotWalShipper(WalShipper):
         self, actor: Actor, policy: Policy | WalPlan, conninfo: str, *, progress: Progress | None = None
     ) -> WalSummary:
         plan = policy if isinstance(policy, WalPlan) else WalPlan.from_policy(policy)
-        recorder = WalRecorder(self._parts.engine, self._parts.sink, actor, plan, uuid.uuid4().hex)
-        try:
-            require(actor, Permission.SHIP_WAL)
-        except AccessDeniedError as error:
-            recorder.refused(error)
-            raise
+        recorder = self._authorised(actor, plan)
         recorder.attempt()
         try:
             summary = self._locked_run(actor, plan, conninfo, recorder, progress or _silent)
@@ -104,6 +118,29 @@ class SlotWalShipper(WalShipper):
             raise
         recorder.success(summary)
         return summary
+
+    def stop(self, actor: Actor, plan: WalPlan, conninfo: str) -> bool:
+        recorder = self._authorised(actor, plan)
+        recorder.dropping_slot(plan.slot)
+        try:
+            with ExitStack() as stack:
+                control = stack.enter_context(connect(conninfo, application_name="strongroom wal"))
+                _exclude_others(stack, control)
+                dropped = drop_slot(control, plan.slot)
+        except BaseException as error:
+            recorder.dropped_slot(plan.slot, error)
+            raise
+        recorder.dropped_slot(plan.slot)
+        return dropped
+
+    def _authorised(self, actor: Actor, plan: WalPlan) -> WalRecorder:
+        recorder = WalRecorder(self._parts.engine, self._parts.sink, actor, plan, uuid.uuid4().hex)
+        try:
+            require(actor, Permission.SHIP_WAL)
+        except AccessDeniedError as error:
+            recorder.refused(error)
+            raise
+        return recorder
 
     def _locked_run(
         self, actor: Actor, plan: WalPlan, conninfo: str, recorder: WalRecorder, progress: Progress

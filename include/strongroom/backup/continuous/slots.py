@@ -92,6 +92,21 @@ def advance_slot(control: Connection, slot: SlotState, position: int) -> None:
         _call(control, _ADVANCE, slot.name, format_lsn(position))
 
 
+def drop_slot(control: Connection, name: str) -> bool:
+    """Drop the slot; False when there is none.
+
+    Raises:
+        SlotUnusableError: that name belongs to a logical slot.
+        SlotInUseError: somebody streams from it.
+    """
+    found = read_slot(control, name)
+    if found is None:
+        return False
+    _check(found)
+    _call(control, _DROP, name)
+    return True
+
+
 def _create(control: Connection, name: str) -> None:
     try:
         _call(control, _CREATE, name)
