@@ -60,7 +60,7 @@ class Verify(Part):
     """Queries that must give true."""
 
     random_point: bool = False
-    """Whether recovery goes to a random moment of the shipped WAL, rather than to the backup's restore point."""
+    """Whether a random moment of the shipped WAL is restored too, beside the backup's own restore point."""
 
 
 class Objectives(Part):

@@ -18,7 +18,7 @@ class VerificationChecks:
         amcheck: whether heaps and indexes are checked with `pg_amcheck`.
         fingerprints: `all`, `none`, or the tables (`schema.table`) whose content is compared.
         smoke_sql: queries whose first column of the first row must be true.
-        random_point: whether recovery should go to a random moment of the shipped WAL instead.
+        random_point: whether a random moment of the shipped WAL is restored too.
         dbname: the database inside the server that expectations and queries are about; None looks for one.
         policy_sha256: the policy's hash, for the proof.
     """

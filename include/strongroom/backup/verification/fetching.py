@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from strongroom.backup.fingerprints import parse_fingerprints
+from strongroom.backup.fingerprints import FingerprintDocument, parse_fingerprints
 from strongroom.backup.manifest import BackupManifest, ManifestObject
 from strongroom.backup.restoring.chains import combined_objects, needed_bytes, unpack_part
 from strongroom.backup.restoring.errors import BrokenArchiveError, UnsafeArchiveError
@@ -101,7 +101,8 @@ def fetch_all(run: RestoreRun, presence: LevelReport, opening: LevelReport) -> N
 def _fetch(run: RestoreRun, item: ManifestObject) -> int:
     with run.objects.open(item) as content:
         if item.role == "fingerprints":
-            return _fetch_fingerprints(run, content)
+            run.fingerprints = read_fingerprints(content)
+            return item.plaintext_bytes
         if item.role == "server_manifest":
             wanted = run.manifest.server_manifest_sha256 or ""
             with closing(ServerManifest.of(content, wanted)) as manifest:
@@ -117,14 +118,19 @@ def _owner(run: RestoreRun, item: ManifestObject) -> BackupManifest:
     return next(manifest for manifest in run.layout.chain if item in manifest.objects)
 
 
-def _fetch_fingerprints(run: RestoreRun, content: Iterable[Buffer]) -> int:
+def read_fingerprints(content: Iterable[Buffer]) -> FingerprintDocument:
+    """A backup's fingerprints, from their opened object.
+
+    Raises:
+        BrokenArchiveError: there is more than any cluster's can be.
+        ManifestError: they are none.
+    """
     data = bytearray()
     for piece in content:
         data += piece
         if len(data) > FINGERPRINT_LIMIT_BYTES:
             raise BrokenArchiveError("The fingerprints are larger than any cluster's can be.")
-    run.fingerprints = parse_fingerprints(bytes(data))
-    return len(data)
+    return parse_fingerprints(bytes(data))
 
 
 def explain(

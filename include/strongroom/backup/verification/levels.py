@@ -13,6 +13,7 @@ from strongroom.backup.restoring.recovery import reached
 from strongroom.backup.restoring.tablespaces import refuse_created_tablespaces, settle_tablespaces
 from strongroom.backup.restoring.wal import WalRange, wal_problems
 from strongroom.backup.verification import contents
+from strongroom.backup.verification.archived import check_archived_log
 from strongroom.backup.verification.comparing import check_expectations, check_fingerprints, check_smoke_sql
 from strongroom.backup.verification.expectations_run import ExpectationProcess
 from strongroom.backup.verification.fetching import check_presence, check_room, fetch_all
@@ -95,6 +96,7 @@ class WalComplete(Level):
         report.passed("WAL continuity", "no segment is missing", {"segments": len(wanted.segments())})
         refuse_created_tablespaces(restore.scratch.binaries, wanted, places)
         report.passed("tablespaces", "none is created on the way, which would write to the source's own")
+        check_archived_log(restore, report)
 
 
 class RecoversToPoint(Level):
@@ -119,10 +121,6 @@ class RecoversToPoint(Level):
         restore.recovery_seconds = time.perf_counter() - start
         restore.restored_to = end.time
         restore.cluster = cluster
-        if restore.checks.random_point:
-            report.skipped(
-                "random point", "this backup has no shipped WAL; set `verify: random_point: false`"
-            )
         if reached(end, point.name, point.lsn):
             report.passed("recovery", f"stopped at the restore point {point.name}, at {end.lsn}")
         else:

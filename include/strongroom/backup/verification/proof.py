@@ -6,7 +6,8 @@
                  "checks": [{"name": ..., "status": ..., "detail": ..., "by_policy": ..., "counts": {...}}]}],
      "rto_seconds": ... | null, "rpo_seconds": ... | null,
      "restore": {"fetch_and_unpack_seconds": ..., "recovery_seconds": ...,
-                 "restored_to": <RFC 3339> | null, "restored_bytes": ...},
+                 "restored_to": <RFC 3339> | null, "restored_bytes": ...,
+                 "covered_until": <RFC 3339>, "random_point": <RFC 3339>},      the last two where there are such
      "not_comparable": [{"database": ..., "schema": ..., "table": ..., "reason": ...}],
      "server_version": ..., "software": {...}, "host": ..., "verified_at": ..., "signature": {...}}
 
@@ -88,12 +89,16 @@ class Measures:
         recovery_seconds: starting the server and replaying its log, until it answers queries.
         restored_to: the restore point's own time, as the restored log gives it.
         restored_bytes: what was written.
+        covered_until: up to when the archived log continues the backup without a hole, by the source's clock.
+        random_point: the random moment that was restored too, where the policy wants that.
     """
 
     fetch_and_unpack_seconds: float | None = None
     recovery_seconds: float | None = None
     restored_to: datetime | None = None
     restored_bytes: int | None = None
+    covered_until: datetime | None = None
+    random_point: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -145,8 +150,12 @@ class Proof:
 
     @property
     def rpo_seconds(self) -> float | None:
-        """The data-loss window: had the source been lost now, changes of that many seconds would be lost."""
-        moment = self.restore.restored_to
+        """The data-loss window: had the source been lost now, changes of that many seconds would be lost.
+
+        Counted from the backup's restore point, or from where the archived log that continues it ends.
+        """
+        known = [self.restore.restored_to, self.restore.covered_until]
+        moment = max((item for item in known if item is not None), default=None)
         return None if moment is None else max(0.0, (self.verified_at - moment).total_seconds())
 
     @property
@@ -257,6 +266,11 @@ def _measures_document(measures: Measures) -> JsonObject:
         "recovery_seconds": _rounded(measures.recovery_seconds),
         "restored_to": timestamp(moment) if moment else None,
         "restored_bytes": measures.restored_bytes,
+        **{
+            name: timestamp(value)
+            for name in ("covered_until", "random_point")
+            if (value := getattr(measures, name)) is not None
+        },
     }
 
 
@@ -266,8 +280,9 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _from_document(document: JsonObject) -> Proof:
     restore = dict(document["restore"])
-    if restore["restored_to"] is not None:
-        restore["restored_to"] = parse_timestamp(restore["restored_to"])
+    for name in ("restored_to", "covered_until", "random_point"):
+        if restore.get(name) is not None:
+            restore[name] = parse_timestamp(restore[name])
     return Proof(
         database=document["database"],
         backup_id=document["backup_id"],

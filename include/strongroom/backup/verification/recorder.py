@@ -21,14 +21,23 @@ class LevelReport:
         self.started_at = started_at
         self.seconds = 0.0
         self.checks: list[Check] = []
+        self.blocking = False
+        """Whether something failed without which the levels above make no sense."""
 
     def passed(self, name: str, detail: str, counts: Mapping[str, int] | None = None) -> None:
         """The check was made and holds."""
         self.checks.append(Check(name, Status.PASSED, detail, dict(counts or {})))
 
-    def failed(self, name: str, detail: str, counts: Mapping[str, int] | None = None) -> None:
-        """The check was made and does not hold."""
+    def failed(
+        self, name: str, detail: str, counts: Mapping[str, int] | None = None, *, blocking: bool = True
+    ) -> None:
+        """The check was made and does not hold.
+
+        Args:
+            blocking: whether the levels above make no sense then.
+        """
         self.checks.append(Check(name, Status.FAILED, detail, dict(counts or {})))
+        self.blocking = self.blocking or blocking
 
     def failed_with(self, name: str, error: StrongroomError) -> None:
         """The check ended with an error that says what is wrong and what to do."""
@@ -64,6 +73,10 @@ class Recorder:
         """The report of a level that was opened before."""
         return self._reports[level]
 
+    def has(self, level: str) -> bool:
+        """Whether the level was opened."""
+        return level in self._reports
+
     @contextmanager
     def level(self, level: str, title: str) -> Iterator[LevelReport]:
         """Open a level's report and take its time."""
@@ -75,9 +88,9 @@ class Recorder:
             report.seconds += time.perf_counter() - start
 
     def failed_level(self) -> str | None:
-        """The first level on which something failed."""
+        """The first level on which something failed that the levels above rest on."""
         for level, report in self._reports.items():
-            if report.result().status is Status.FAILED:
+            if report.result().status is Status.FAILED and report.blocking:
                 return level
         return None
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from strongroom.backup.fingerprints import FingerprintDocument
 from strongroom.backup.manifest import BackupManifest
 from strongroom.backup.restoring.chains import ChainLayout
+from strongroom.backup.restoring.facts import RestoreFacts
 from strongroom.backup.restoring.objects import BackupObjects
 from strongroom.backup.verification.checks import VerificationChecks
 from strongroom.backup.verification.expectations import ExpectationSuite
@@ -56,6 +58,19 @@ class RestoreRun:
     recovery_seconds: float | None = None
     restored_to: datetime | None = None
     restored_bytes: int | None = None
+    covered_until: datetime | None = None
+    random_point: datetime | None = None
+    gather_facts: Callable[[], RestoreFacts] | None = None
+    """Reads what the bucket holds of the database, its archived log included."""
+
+    @cached_property
+    def facts(self) -> RestoreFacts | None:
+        """What the bucket holds of the database; None when nobody gave a way to find out.
+
+        Raises:
+            IntegrityError: a receipt of the archived log cannot be believed.
+        """
+        return self.gather_facts() if self.gather_facts else None
 
     @property
     def layout(self) -> ChainLayout:
@@ -77,6 +92,8 @@ class RestoreRun:
             _milliseconds(self.recovery_seconds),
             self.restored_to,
             self.restored_bytes,
+            self.covered_until,
+            self.random_point,
         )
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strongroom.backup.verification.proof import LevelResult, Proof, Status
+from strongroom.backup.verification.proof import LevelResult, Measures, Proof, Status
 
 _MARKS = {
     Status.PASSED: "ok",
@@ -43,9 +43,15 @@ def _measure_lines(proof: Proof) -> list[str]:
     if proof.rpo_seconds is not None and measures.restored_to is not None:
         lines.append(
             f"data-loss window {proof.rpo_seconds:.0f} s"
-            f" (restored to {measures.restored_to:%Y-%m-%d %H:%M:%S} UTC)"
+            f" (restored to {measures.restored_to:%Y-%m-%d %H:%M:%S} UTC{_archived(measures)})"
         )
     return lines
+
+
+def _archived(measures: Measures) -> str:
+    if measures.covered_until is None:
+        return ""
+    return f", the log is archived up to {measures.covered_until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _level_lines(level: LevelResult) -> list[str]:

@@ -23,11 +23,13 @@ from strongroom.backup.chains import ancestors
 from strongroom.backup.errors import BrokenChainError
 from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
 from strongroom.backup.restoring.errors import NotThisBackupError
+from strongroom.backup.restoring.facts import gather
 from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
 from strongroom.backup.verification.checks import VerificationChecks
 from strongroom.backup.verification.expectations import load_expectations
 from strongroom.backup.verification.levels import LADDER, Level, climb
 from strongroom.backup.verification.logical import LOGICAL_LADDER
+from strongroom.backup.verification.moment import CHECK, RandomPoint
 from strongroom.backup.verification.proof import Measures, NotComparable, Proof, document_sha256
 from strongroom.backup.verification.recorder import Recorder
 from strongroom.backup.verification.records import record_found_proofs
@@ -126,7 +128,7 @@ class RestoreVerifier(BackupVerifier):
             remove_stale_scratch(self._parts.scratch_root)
             record_found_proofs(self._parts.store, self._parts.engine, self._parts.signer.verifier, database)
             data = objects.manifest(database, backup_id)
-            proof = self._prove(objects, database, backup_id, data, checks)
+            proof = self._prove(actor, objects, database, backup_id, data, checks)
             self._keep(proof, trail)
         except BaseException as error:
             trail.failure(backup_id, error)
@@ -134,7 +136,13 @@ class RestoreVerifier(BackupVerifier):
         return proof
 
     def _prove(
-        self, objects: BackupObjects, database: str, backup_id: str, data: bytes, checks: VerificationChecks
+        self,
+        actor: Actor,
+        objects: BackupObjects,
+        database: str,
+        backup_id: str,
+        data: bytes,
+        checks: VerificationChecks,
     ) -> Proof:
         recorder = Recorder(self._parts.clock)
         try:
@@ -149,6 +157,7 @@ class RestoreVerifier(BackupVerifier):
             self._refuse(recorder, error, "L0", "chain")
             return self._proof(recorder, database, backup_id, data, checks, None)
         run = self._restore(manifest, chain, objects, checks, recorder)
+        self._random_point(actor, objects, run, recorder)
         return self._proof(recorder, database, backup_id, data, checks, run)
 
     def _manifest(self, data: bytes, database: str, backup_id: str) -> BackupManifest:
@@ -185,9 +194,26 @@ class RestoreVerifier(BackupVerifier):
         with scratch_cluster(root, binaries, _SCRATCH_NAME) as scratch:
             search = self._parts.postgres_directories
             run = RestoreRun(manifest, objects, checks, scratch, suite, search, chain)
+            run.gather_facts = lambda: gather(
+                self._parts.store, manifest.database, self._parts.signer.verifier
+            )
             with closing(run):
                 climb(run, recorder, self._levels or LADDERS[manifest.method])
             return run
+
+    def _random_point(
+        self, actor: Actor, objects: BackupObjects, run: RestoreRun, recorder: Recorder
+    ) -> None:
+        """Restore a random moment too, once the backup's own scratch server has made room."""
+        if not run.checks.random_point or run.manifest.method != "physical" or not recorder.has("L3"):
+            return
+        with recorder.level("L3", "") as report:
+            failed = recorder.failed_level()
+            facts = run.facts if failed is None else None
+            if facts is None:
+                report.skipped(CHECK, f"not possible, because {failed} failed")
+                return
+            RandomPoint(actor, self._parts, objects, facts).check(run, report)
 
     def _proof(
         self,
