@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,11 +18,20 @@ app = typer.Typer(help="Ship the write-ahead log and see how far it reaches.", n
 
 
 @app.command("ship")
-def ship(database: DatabaseArgument, as_json: JsonOption = False) -> None:
+def ship(
+    database: DatabaseArgument,
+    skip_damaged: Annotated[
+        str | None,
+        typer.Option(help="A segment to leave out if it is damaged; what follows becomes a new range."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Ship everything that a database has committed up to now into the archive."""
     service = services()
     with recorded(service):
-        summary = service.wal_shipper.ship(actor(), service.policy(database), service.conninfo(database))
+        summary = service.wal_shipper.ship(
+            actor(), service.policy(database), service.conninfo(database), skip_damaged=skip_damaged
+        )
     if as_json:
         print_json(asdict(summary))
         return

@@ -26,11 +26,19 @@ from strongroom.backup.continuous.layout import history_receipt_key
 from strongroom.backup.continuous.segments import start_of
 from strongroom.backup.errors import SourceNotReadyError
 from strongroom.errors import StrongroomError
-from strongroom.postgres import Cluster, find_binaries, format_lsn, parse_lsn, run_as, scratch_cluster
+from strongroom.postgres import (
+    Cluster,
+    find_binaries,
+    format_lsn,
+    parse_lsn,
+    run_as,
+    scratch_cluster,
+    segment_name,
+)
 from strongroom.storage import Retention
 from tests.integration.backup.conftest import server_root
 from tests.integration.continuous.conftest import FORGETS_WAL, KEEPS_WAL, MakeCluster
-from tests.integration.continuous.place import Place, sql, write_rows, write_segments
+from tests.integration.continuous.place import ACTOR, Place, sql, write_rows, write_segments
 from tests.integration.continuous.test_shipping import assert_identical, cluster_id, restart_lsn
 
 MIB = 1 << 20
@@ -228,7 +236,8 @@ def test_another_cluster_behind_the_same_name_gets_an_archive_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("offset", "error"), [(24, ForeignSegmentError), (3 * 8192 + 8, SegmentError), (8, SegmentError)]
+    ("offset", "error"),
+    [(24, ForeignSegmentError), (3 * 8192 + 8, SegmentError), (8, SegmentError), (5000, SegmentError)],
 )
 def test_a_damaged_or_foreign_segment_is_not_archived(
     place: Place,
@@ -259,6 +268,36 @@ def test_a_damaged_or_foreign_segment_is_not_archived(
     assert restart_lsn(place, source) == position
     place.ship()
     assert_identical(place, source)
+
+
+def test_a_segment_that_stays_damaged_can_be_left_out_and_that_is_a_gap(
+    make_cluster: MakeCluster, make_place: MakePlace
+) -> None:
+    cluster = make_cluster(KEEPS_WAL)
+    place = make_place(cluster)
+    write_rows(cluster)
+    before = place.ship()
+    write_segments(cluster, 4)
+    harmed = segment_name(1, parse_lsn(before.position) + 2 * MIB, MIB)
+    path = cluster.data_dir / "pg_wal" / harmed
+    content = bytearray(path.read_bytes())
+    content[6000] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    with pytest.raises(SegmentError, match=harmed) as found:
+        place.ship()
+    assert f"--skip-damaged {harmed}" in str(found.value.hint)
+    with pytest.raises(GapError, match="damaged") as gap:
+        place.shipper().ship(ACTOR, place.plan, place.conninfo, skip_damaged=harmed)
+    assert gap.value.first_missing == harmed
+    frontier = place.archive.frontier(cluster_id(place), 1, first_lsn(place), MIB)
+    assert (frontier.position, frontier.gap) == (start_of(harmed, MIB), harmed)
+    write_rows(cluster)
+    after = place.ship()
+    assert (
+        place.archive.frontier(cluster_id(place), 1, start_of(harmed, MIB) + MIB, MIB).lsn == after.position
+    )
+    assert_identical(place, cluster)
 
 
 def test_a_segment_removed_in_the_middle_of_a_run_is_the_one_that_is_named(

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.backup.continuous.errors import WalRemovedError
+from strongroom.backup.continuous.errors import ForeignSegmentError, SegmentError, WalRemovedError
 from strongroom.backup.continuous.history import TimelineHistory
+from strongroom.backup.continuous.records import verify_records
 from strongroom.backup.continuous.segments import Expected, names_between, start_of, verify_segment
 from strongroom.backup.continuous.source import WalSource
 from strongroom.backup.errors import SourceFailedError
@@ -23,6 +24,16 @@ _WINDOW_BYTES = 128 << 20
 _FEWEST = 2
 _REMOVED = r'(?<![\w/"]){name}(?![\w."])'
 """Walsender's complaint names the removed segment; the words around it are in the server's own language."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """PostgreSQL's programs on this host."""
+
+    receiver: Path
+    """`pg_receivewal`, at least as new as the source."""
+    record_reader: Path | None
+    """`pg_waldump` of the source's own version; None when this host has none."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,10 @@ class Drained:
 
     paths: tuple[Path, ...]
     """The segments that were fetched, checked, in order from the window's first."""
-    removed: str | None
-    """The first segment that the source no longer has; None when all are here."""
+    lost: str | None = None
+    """The first segment that cannot be had; None when all are here."""
+    damaged: bool = False
+    """Whether the lost one is there and damaged, and was to be skipped; else the source has removed it."""
 
 
 def windows(history: TimelineHistory, start: int, end: int, segment_bytes: int) -> Iterator[Window]:
@@ -57,21 +70,30 @@ class Drain:
     """Fetches windows into a directory.
 
     Args:
-        program: the path of `pg_receivewal`.
+        tools: `pg_receivewal`, and what reads records.
         conninfo: the source.
         source: its facts.
         directory: private, emptied by `clear`.
         alive: called while waiting.
+        skip_damaged: a segment to leave out if it is damaged.
     """
 
     def __init__(
-        self, program: Path, conninfo: str, source: WalSource, directory: Path, alive: Callable[[], None]
+        self,
+        tools: Tools,
+        conninfo: str,
+        source: WalSource,
+        directory: Path,
+        alive: Callable[[], None],
+        *,
+        skip_damaged: str | None = None,
     ) -> None:
-        self._program = program
+        self._tools = tools
         self._conninfo = conninfo
         self._source = source
         self._directory = directory
         self._alive = alive
+        self._skip = skip_damaged
 
     def fetch(self, window: Window) -> Drained:
         """Fetch the segments of a window and check that they are what their names say.
@@ -86,8 +108,16 @@ class Drain:
         except WalRemovedError:
             paths = self._complete(window.names)
             removed = window.names[len(paths)]
-        for path in paths:
-            verify_segment(path, self._expected(path.name))
+        try:
+            self._verify(paths)
+        except ForeignSegmentError:
+            raise
+        except SegmentError as error:
+            if error.segment != self._skip:
+                raise
+            sound = paths[: window.names.index(error.segment)]
+            self._verify(sound)
+            return Drained(tuple(sound), error.segment, damaged=True)
         return Drained(tuple(paths), removed)
 
     def clear(self) -> None:
@@ -100,7 +130,7 @@ class Drain:
         start = start_of(names[0], size)
         try:
             return fetch_wal(
-                self._program,
+                self._tools.receiver,
                 self._conninfo,
                 self._directory,
                 after_segment=segment_name(int(names[0][:8], 16), start - size, size),
@@ -122,6 +152,20 @@ class Drain:
                 break
             paths.append(path)
         return paths
+
+    def _verify(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            verify_segment(path, self._expected(path.name))
+        if paths and self._tools.record_reader is not None:
+            size = self._source.segment_bytes
+            verify_records(
+                self._tools.record_reader,
+                self._directory,
+                timeline=int(paths[0].name[:8], 16),
+                start=start_of(paths[0].name, size),
+                end=start_of(paths[-1].name, size) + size,
+                segment_bytes=size,
+            )
 
     def _expected(self, name: str) -> Expected:
         size = self._source.segment_bytes

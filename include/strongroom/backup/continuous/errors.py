@@ -53,7 +53,17 @@ class GapError(IntegrityError):
 
 
 class SegmentError(IntegrityError):
-    """A segment is damaged, or is not what its name says."""
+    """A segment is damaged, or is not what its name says.
+
+    Args:
+        message: what is wrong.
+        hint: what to do next.
+        segment: its name.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, segment: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.segment = segment
 
 
 class ForeignSegmentError(SegmentError):

@@ -13,10 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from strongroom.backup.continuous.archive import WalArchive
-from strongroom.backup.continuous.draining import Drain, Drained, Window, windows
+from strongroom.backup.continuous.draining import Drain, Drained, Tools, Window, windows
 from strongroom.backup.continuous.errors import (
     DivergedTimelineError,
     GapError,
@@ -63,6 +62,7 @@ class _Tally:
     """Up to where the archive holds the log."""
     restarted: bool = False
     gap: str | None = None
+    gap_is_damage: bool = False
 
 
 @dataclass
@@ -77,8 +77,9 @@ class ShippingRun:
         archive: what is there already.
         uploader: writes.
         lease: held; confirmed before each receipt.
-        program: the path of `pg_receivewal`.
+        tools: PostgreSQL's programs.
         progress: called with a stage (`fetched`, `uploaded`, `receipted`, `advanced`) and a number of segments.
+        skip_damaged: a segment to leave out if it is damaged.
     """
 
     plan: WalPlan
@@ -88,8 +89,9 @@ class ShippingRun:
     archive: WalArchive
     uploader: Uploader
     lease: Lease
-    program: Path
+    tools: Tools
     progress: Progress
+    skip_damaged: str | None = None
 
     def ship(self) -> WalSummary:
         """Ship what is complete.
@@ -122,7 +124,7 @@ class ShippingRun:
         self.uploader.cover(goal.moment)
         left = present(self.control).position - tally.end
         if tally.gap is not None:
-            raise self._gap(tally.gap, created)
+            raise self._gap(tally.gap, self._cause(created, damaged=tally.gap_is_damage))
         if left > self.plan.max_lag_bytes:
             raise self._too_much(left)
         return self._summary(
@@ -187,29 +189,39 @@ class ShippingRun:
         tally = _Tally(end=start)
         pending = deque(windows(self.source.history, start, goal.end, size))
         with wal_directory(size) as directory:
-            drain = Drain(self.program, self.conninfo, self.source, directory, self.lease.alive)
+            drain = Drain(
+                self.tools,
+                self.conninfo,
+                self.source,
+                directory,
+                self.lease.alive,
+                skip_damaged=self.skip_damaged,
+            )
             while pending:
                 window = pending.popleft()
                 drained = drain.fetch(window)
-                whole = not pending and drained.removed is None
+                whole = not pending and drained.lost is None
                 self._archive(window, drained, goal.moment, tally, covers=whole)
                 drain.clear()
-                if drained.removed is not None:
-                    pending = self._after_gap(drained.removed, goal, tally)
+                if drained.lost is not None:
+                    pending = self._after_gap(drained.lost, goal, tally, damaged=drained.damaged)
         return tally
 
-    def _after_gap(self, missing: str, goal: _Goal, tally: _Tally) -> deque[Window]:
+    def _after_gap(self, lost: str, goal: _Goal, tally: _Tally, *, damaged: bool) -> deque[Window]:
         """Go on with what the source still has: a new range, which is of use from the next backup on."""
         if tally.restarted:
             raise WalRemovedError(
-                f"The source removed the WAL segment {missing} while it was being shipped.",
+                f"The source removed the WAL segment {lost} while it was being shipped.",
                 hint="It writes faster than WAL is shipped, and max_slot_wal_keep_size is too small for that.",
             )
         size = self.source.segment_bytes
+        begin = start_of(lost, size)
         slot, _ = ensure_slot(self.control, self.plan.slot)
         end = goal.end if goal.switched else self._switch().end
-        tally.restarted, tally.end = True, max(_restart(slot, self.source), start_of(missing, size))
-        tally.gap = missing if tally.end > start_of(missing, size) else None
+        tally.restarted = True
+        tally.end = max(_restart(slot, self.source), begin + size if damaged else begin)
+        tally.gap = lost if tally.end > begin else None
+        tally.gap_is_damage = damaged
         return deque(windows(self.source.history, tally.end, end, size))
 
     def _archive(
@@ -233,13 +245,19 @@ class ShippingRun:
     def _is_new_cluster(self) -> bool:
         return any(known != self.source.system_identifier for known in self.archive.system_ids())
 
-    def _gap(self, missing: str, slot_was_made: bool) -> GapError:
-        lost = f"The slot {self.plan.slot} was gone, and " if slot_was_made else ""
+    def _cause(self, slot_was_made: bool, *, damaged: bool) -> str:
+        if damaged:
+            return "it is damaged on the source, and was to be left out"
+        lost = f"the slot {self.plan.slot} was gone, and " if slot_was_made else ""
+        return f"{lost}the source has removed it"
+
+    def _gap(self, missing: str, cause: str) -> GapError:
         return GapError(
-            f"WAL of {self.plan.database} is missing from the segment {missing} on: {lost}the source has"
-            " removed it. What follows was shipped as a new range.",
+            f"WAL of {self.plan.database} is missing from the segment {missing} on: {cause}."
+            " What follows was shipped as a new range.",
             hint=f"Take a backup now (`strongroom backup run {self.plan.database}`): moments after the hole can be"
-            " restored from that backup on. Find out who dropped the slot, or raise max_slot_wal_keep_size.",
+            " restored from that backup on. Find out why it is missing: a slot that somebody dropped, a"
+            " max_slot_wal_keep_size that is too small, or a disk.",
             first_missing=missing,
         )
 

@@ -101,7 +101,7 @@ def verify_segment(path: Path, expected: Expected) -> None:
     """
     size = path.stat().st_size
     if size != expected.segment_bytes:
-        raise _damaged(path, f"has {size} bytes instead of {expected.segment_bytes}")
+        raise damaged(path.name, f"has {size} bytes instead of {expected.segment_bytes}")
     page_bytes, magic = _check_first_page(path, expected)
     _check_pages(path, expected, page_bytes, magic)
 
@@ -112,18 +112,18 @@ def _check_first_page(path: Path, expected: Expected) -> tuple[int, int]:
             file.read(_LONG_HEADER.size)
         )
     if not info & _LONG_HEADER_FLAG or info & ~_ALL_FLAGS or segment_bytes != expected.segment_bytes:
-        raise _damaged(path, "does not start like a WAL segment of this cluster")
+        raise damaged(path.name, "does not start like a WAL segment of this cluster")
     if identifier != expected.system_identifier:
         raise ForeignSegmentError(
             f"The WAL segment {path.name} belongs to another cluster (system identifier {identifier}).",
             hint="The connection leads to several servers; name one of them.",
         )
     if address != start_of(path.name, segment_bytes):
-        raise _damaged(path, "holds another part of the log than its name says")
+        raise damaged(path.name, "holds another part of the log than its name says")
     if timeline not in expected.timelines:
-        raise _damaged(path, f"is of the timeline {timeline}")
+        raise damaged(path.name, f"is of the timeline {timeline}")
     if page_bytes not in (1 << power for power in range(10, 17)):
-        raise _damaged(path, f"has pages of {page_bytes} bytes")
+        raise damaged(path.name, f"has pages of {page_bytes} bytes")
     return page_bytes, magic
 
 
@@ -135,12 +135,12 @@ def _check_pages(path: Path, expected: Expected, page_bytes: int, magic: int) ->
             empty = empty or not any(block[offset : offset + _PAGE_HEADER.size])
             if empty:
                 if block.count(0, offset) != len(block) - offset:
-                    raise _damaged(path, f"has an empty page before {address + offset:#x} that is in use")
+                    raise damaged(path.name, f"has an empty page before {address + offset:#x} that is in use")
                 break
             found, info, timeline, says = _PAGE_HEADER.unpack_from(block, offset)
             right = (found, says) == (magic, address + offset) and not info & ~_ALL_FLAGS
             if not right or timeline not in expected.timelines:
-                raise _damaged(path, f"has a page at {address + offset:#x} that belongs elsewhere")
+                raise damaged(path.name, f"has a page at {address + offset:#x} that belongs elsewhere")
         address += len(block)
 
 
@@ -150,8 +150,11 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
             yield block
 
 
-def _damaged(path: Path, how: str) -> SegmentError:
+def damaged(name: str, how: str) -> SegmentError:
+    """The error of a segment that cannot be archived."""
     return SegmentError(
-        f"The WAL segment {path.name} {how}.",
-        hint="It is not archived. Look at the source's log and disks; a new backup starts a new range.",
+        f"The WAL segment {name} {how}.",
+        hint="It is not archived. Look at the source's log and disks. If it stays damaged, `strongroom wal ship"
+        f" DATABASE --skip-damaged {name}` leaves it out; then take a backup.",
+        segment=name,
     )

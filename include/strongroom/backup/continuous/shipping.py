@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from strongroom.access import Actor, Permission, require
 from strongroom.backup.continuous.archive import WalArchive
+from strongroom.backup.continuous.draining import Tools
 from strongroom.backup.continuous.errors import ShippingInProgressError
 from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.continuous.plan import WalPlan, WalSummary
 from strongroom.backup.continuous.recording import WalRecorder
+from strongroom.backup.continuous.records import record_reader
 from strongroom.backup.continuous.run import Progress, ShippingRun
 from strongroom.backup.continuous.slots import drop_slot
 from strongroom.backup.continuous.source import WalSource, check_wal_source
@@ -59,7 +61,13 @@ class WalShipper(ABC):
 
     @abstractmethod
     def ship(
-        self, actor: Actor, policy: Policy | WalPlan, conninfo: str, *, progress: Progress | None = None
+        self,
+        actor: Actor,
+        policy: Policy | WalPlan,
+        conninfo: str,
+        *,
+        progress: Progress | None = None,
+        skip_damaged: str | None = None,
     ) -> WalSummary:
         """Ship everything that was committed up to now.
 
@@ -68,6 +76,8 @@ class WalShipper(ABC):
             policy: the database's policy, or the part of it that matters here.
             conninfo: of the source.
             progress: called after each step with its name and a number of segments.
+            skip_damaged: the name of a segment that is left out, if it is damaged on the source: the archive goes
+                on after it, and the run ends with the gap.
 
         Raises:
             AccessDeniedError: the actor may not; the refusal is recorded.
@@ -106,13 +116,19 @@ class SlotWalShipper(WalShipper):
         self._parts = parts
 
     def ship(
-        self, actor: Actor, policy: Policy | WalPlan, conninfo: str, *, progress: Progress | None = None
+        self,
+        actor: Actor,
+        policy: Policy | WalPlan,
+        conninfo: str,
+        *,
+        progress: Progress | None = None,
+        skip_damaged: str | None = None,
     ) -> WalSummary:
         plan = policy if isinstance(policy, WalPlan) else WalPlan.from_policy(policy)
         recorder = self._authorised(actor, plan)
         recorder.attempt()
         try:
-            summary = self._locked_run(actor, plan, conninfo, recorder, progress or _silent)
+            summary = self._locked_run(recorder, conninfo, progress or _silent, skip_damaged)
         except BaseException as error:
             recorder.failure(error)
             raise
@@ -143,9 +159,10 @@ class SlotWalShipper(WalShipper):
         return recorder
 
     def _locked_run(
-        self, actor: Actor, plan: WalPlan, conninfo: str, recorder: WalRecorder, progress: Progress
+        self, recorder: WalRecorder, conninfo: str, progress: Progress, skip_damaged: str | None
     ) -> WalSummary:
         store, signer = self._parts.store, self._parts.signer
+        actor, plan = recorder.actor, recorder.plan
         with ExitStack() as stack:
             control = stack.enter_context(connect(conninfo, application_name="strongroom wal"))
             _exclude_others(stack, control)
@@ -163,8 +180,9 @@ class SlotWalShipper(WalShipper):
                     store, self._parts.vault, signer, actor, plan, source, recorder, lease.fencing_number
                 ),
                 lease=lease,
-                program=self._receiver(source),
+                tools=self._tools(source),
                 progress=progress,
+                skip_damaged=skip_damaged,
             )
             return run.ship()
 
@@ -176,15 +194,16 @@ class SlotWalShipper(WalShipper):
         except BackupInProgressError as error:
             raise _in_progress(error) from error
 
-    def _receiver(self, source: WalSource) -> Path:
-        """A `pg_receivewal` at least as new as the server: older ones refuse it."""
-        newest = find_binaries(None, self._parts.postgres_directories)
+    def _tools(self, source: WalSource) -> Tools:
+        """A `pg_receivewal` at least as new as the server, since older ones refuse it, and a reader of records."""
+        search = tuple(self._parts.postgres_directories)
+        newest = find_binaries(None, search)
         if newest.major < source.major:
             raise SourceNotReadyError(
                 f"The source is PostgreSQL {source.version}; the programs here are of {newest.version}.",
                 hint="Install the newer client programs, or name them in `postgres_directories`.",
             )
-        return newest.tool("pg_receivewal")
+        return Tools(newest.tool("pg_receivewal"), record_reader(source.major, search))
 
 
 def _exclude_others(stack: ExitStack, control: Connection) -> None:
