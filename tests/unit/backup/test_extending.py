@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -59,7 +60,7 @@ def test_what_the_server_is_still_going_to_summarise_is_no_gap() -> None:
 @given(st.lists(st.integers(min_value=0, max_value=50), min_size=2, unique=True))
 def test_pieces_without_a_hole_have_no_gap_and_one_removed_leaves_one(cuts: list[int]) -> None:
     bounds = sorted(cuts)
-    pieces = list(zip(bounds, bounds[1:], strict=False))
+    pieces = list(itertools.pairwise(bounds))
     assert first_gap(bounds[0], bounds[-1], pieces) is None
     for missing in pieces:
         assert first_gap(bounds[0], bounds[-1], [piece for piece in pieces if piece != missing]) == missing[0]
