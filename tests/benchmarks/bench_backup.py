@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from strongroom.backup.interface import BackupRequest
 from strongroom.backup.manifest import ManifestObject, Role
 from strongroom.backup.physical import PhysicalEngine
-from strongroom.postgres import Cluster, connect, find_binaries, scratch_cluster
+from strongroom.postgres import Cluster, ServerBinaries, connect, find_binaries, scratch_cluster
 from strongroom.sample import customers_for_bytes, load_sample, parse_size_bytes
 from strongroom.sealing import SealingPipeline, X25519Identity, parse_recipient
 from strongroom.storage import LocalObjectStore
@@ -62,11 +62,11 @@ def measure() -> list[Row]:
 
 
 @contextmanager
-def sample_cluster(size_bytes: int) -> Iterator[Cluster]:
-    """A cluster that holds a sample company of about that size."""
+def sample_cluster(size_bytes: int, binaries: ServerBinaries | None = None) -> Iterator[Cluster]:
+    """A cluster that holds a sample company of about that size; of the newest version, or of these programs'."""
     with tempfile.TemporaryDirectory(prefix="sr-bench-") as root:
         Path(root).chmod(0o755)
-        with scratch_cluster(Path(root), find_binaries(), "bench") as scratch:
+        with scratch_cluster(Path(root), binaries or find_binaries(), "bench") as scratch:
             cluster = scratch.cluster({"fsync": "off", "max_wal_size": "2GB", "autovacuum": "off"})
             cluster.initialise()
             cluster.start()

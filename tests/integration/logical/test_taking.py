@@ -52,7 +52,7 @@ def opened(world: World, manifest: BackupManifest, name: str) -> bytes:
 
 
 def by_hand(world: World, manifest: BackupManifest, target: str, major: int) -> None:
-    """The order that docs/command-line.md gives: globals are there, so pre, data, large objects, post."""
+    """The order that docs/logical-backups.md gives: globals are there, so pre, data, large objects, post."""
     key = world.directory / "identity.txt"
     key.write_text(world.identity() + "\n")
     bin_dir = find_binaries(major).bin_dir
