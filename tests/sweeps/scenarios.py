@@ -15,6 +15,7 @@ from typing import Literal
 
 from strongroom.backup import BackupParts, BackupPlan, BackupService
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
+from strongroom.backup.logical import LogicalEngine
 from strongroom.backup.manifest import RestorePoint, ServerFacts
 from strongroom.backup.physical import PhysicalEngine
 from strongroom.backup.verification import RestoreVerifier, VerificationChecks, VerificationParts
@@ -28,6 +29,7 @@ from tests.sweeps.ground import ACTOR, Ground
 from tests.sweeps.sweep import Scenario
 
 PLAN = BackupPlan("shop", "00" * 32)
+LOGICAL_PLAN = BackupPlan("shop", "00" * 32, method="logical")
 _FACTS = ServerFacts("18.6", 18, "7000000000000000001", 1, 16 << 20, True)
 
 
@@ -72,6 +74,20 @@ class TakeBackup(Scenario):
         assert ground.manifests()
         with connect(ground.source, application_name="sweep") as connection:
             assert connection.execute("SELECT count(*) FROM pg_replication_slots").fetchone() == (0,)
+
+
+@dataclass(frozen=True)
+class TakeLogicalBackup(Scenario):
+    """`strongroom backup run shop`, where the policy asks for logical backups; one stream after the other."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            BackupService(_backup_parts(services), LogicalEngine(streams=1)).run(
+                ACTOR, LOGICAL_PLAN, ground.source
+            )
+
+    def check(self, ground: Ground) -> None:
+        assert ground.manifests()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweeps.faults import Harm, Moment, Step
 from tests.sweeps.ground import Lab
-from tests.sweeps.scenarios import MakeKeys, SealLog, TakeBackup, Verify
+from tests.sweeps.scenarios import MakeKeys, SealLog, TakeBackup, TakeLogicalBackup, Verify
 from tests.sweeps.sweep import Reference, Scenario, clean_runs, sweep
 
 HARMS = pytest.mark.parametrize("harm", get_args(Harm))
@@ -50,6 +50,14 @@ def test_a_stream_of_a_whole_cluster_that_breaks_off(with_keys: Lab) -> None:
         return step.name.startswith("put_stream backups/") and moment == "middle"
 
     found = sweep(with_keys, TakeBackup(whole_cluster=True), "error", only=within_a_stream)
+    assert not found, "\n\n".join(map(str, found))
+
+
+def test_each_stream_of_a_logical_backup_that_breaks_off(with_keys: Lab) -> None:
+    def within_a_stream(step: Step, moment: Moment) -> bool:
+        return step.name.startswith("put_stream backups/") and moment == "middle"
+
+    found = sweep(with_keys, TakeLogicalBackup(), "error", only=within_a_stream)
     assert not found, "\n\n".join(map(str, found))
 
 

@@ -25,6 +25,8 @@ from strongroom.postgres.session import Connection, connect, server_errors
 
 _SECOND_SEED = 0x5DEECE66D1F3
 _APPLICATION = "strongroom fingerprint"
+_TABLES_PER_TRANSACTION = 50
+_SMALL_TABLE_BYTES = 1 << 20
 
 TableName = tuple[str, str]
 """Schema and name."""
@@ -107,18 +109,32 @@ def _work(
     alive: Callable[[], None] | None,
 ) -> dict[TableName, Fingerprint | None]:
     found: dict[TableName, Fingerprint | None] = {}
-    with connect(conninfo, application_name=_APPLICATION) as connection, _snapshot(connection, snapshot):
-        while True:
-            try:
-                table = waiting.get_nowait()
-            except queue.Empty:
-                return found
-            if alive is not None:
-                alive()
-            try:
-                found[table.schema, table.name] = table_fingerprint(connection, table, seed)
-            except MissingPrivilegeError:
-                found[table.schema, table.name] = None
+    with connect(conninfo, application_name=_APPLICATION) as connection:
+        while some := _take(waiting):
+            with _snapshot(connection, snapshot):
+                for table in some:
+                    if alive is not None:
+                        alive()
+                    found[table.schema, table.name] = _readable_fingerprint(connection, table, seed)
+    return found
+
+
+def _take(waiting: queue.SimpleQueue[Table]) -> list[Table]:
+    """The next large table, or several small ones: a transaction holds its locks to its end."""
+    some: list[Table] = []
+    while len(some) < _TABLES_PER_TRANSACTION and not (some and some[-1].size_bytes > _SMALL_TABLE_BYTES):
+        try:
+            some.append(waiting.get_nowait())
+        except queue.Empty:
+            break
+    return some
+
+
+def _readable_fingerprint(connection: Connection, table: Table, seed: int) -> Fingerprint | None:
+    try:
+        return table_fingerprint(connection, table, seed)
+    except MissingPrivilegeError:
+        return None
 
 
 @contextmanager

@@ -126,14 +126,20 @@ class Dumper:
         if self.server_major >= _TRANSACTION_TIMEOUT_SINCE:
             yield "SET transaction_timeout = 0;"
         yield "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET xmlbinary = 'base64';"
-        yield "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-        yield f"SET TRANSACTION SNAPSHOT {literal(self.inventory.snapshot)};"
+        yield from self._begin()
         yield f"SELECT {literal(settings.rstrip())};"
-        for table in item.entries():
+        for number, table in enumerate(item.entries(), 1):
+            if number % _TABLES_PER_TRANSACTION == 0:
+                yield "COMMIT;"
+                yield from self._begin()
             yield f"SELECT {literal(table.copy_in() + ';')};"
             yield f"{table.copy_out()};"
             yield f"SELECT {literal(END_OF_ROWS)};"
         yield "COMMIT;"
+
+    def _begin(self) -> Iterator[str]:
+        yield "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+        yield f"SET TRANSACTION SNAPSHOT {literal(self.inventory.snapshot)};"
 
     def _pg_dump(self, *arguments: str) -> Program:
         return piped(
@@ -151,6 +157,8 @@ class Dumper:
 
 
 _TRANSACTION_TIMEOUT_SINCE = 17
+_TABLES_PER_TRANSACTION = 100
+"""A transaction holds its locks to its end, and a server has room for only so many."""
 _PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
 
 

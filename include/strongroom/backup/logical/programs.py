@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from strongroom.backup.clients import Client
-from strongroom.backup.errors import SourceFailedError
+from strongroom.backup.errors import SourceFailedError, SourceNotReadyError
 from strongroom.errors import StrongroomError
 from strongroom.postgres import DatabaseLoginError, MissingPrivilegeError
 from strongroom.sealing.sources import widen_pipe
@@ -84,6 +84,11 @@ class Program(Client):
             return MissingPrivilegeError(
                 f"{self.name} lacks a privilege: {said}",
                 hint="Grant it to the connection's user. Large objects need their owner, a grant, or a superuser.",
+            )
+        if "out of shared memory" in said:
+            return SourceNotReadyError(
+                f"The server has no room for the locks of all tables: {said}",
+                hint="ALTER SYSTEM SET max_locks_per_transaction = 512; then restart the server.",
             )
         return SourceFailedError(f"{self.name} failed: {said}", hint="The next run starts anew.")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from psycopg import errors as pg_errors
 
+from strongroom.backup.errors import SourceNotReadyError
 from strongroom.backup.logical.contents import quoted
 from strongroom.backup.logical.errors import TableLockedError, TablesChangingError, UnreadableTablesError
 from strongroom.backup.logical.inventory import Inventory, lockable_tables, read_inventory
@@ -74,6 +75,7 @@ def held_snapshot(conninfo: str) -> Iterator[HeldSnapshot]:
     Raises:
         TableLockedError: somebody else holds a table's lock.
         TablesChangingError: tables come and go faster than they can be locked.
+        SourceNotReadyError: the server has no room for so many locks.
     """
     with connect(conninfo, application_name=APPLICATION) as connection:
         with server_errors("The source"):
@@ -109,6 +111,11 @@ def _lock(connection: Connection, names: Sequence[str]) -> str | None:
             row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         except (pg_errors.UndefinedTable, pg_errors.InvalidSchemaName, pg_errors.WrongObjectType):
             return None
+        except pg_errors.OutOfMemory as error:
+            raise SourceNotReadyError(
+                f"The server has no room for the locks of all {len(names)} tables.",
+                hint="ALTER SYSTEM SET max_locks_per_transaction = 512; then restart the server.",
+            ) from error
         except pg_errors.LockNotAvailable as error:
             raise TableLockedError(
                 f"A table of the source was locked by another session for {LOCK_TIMEOUT_SECONDS} seconds.",

@@ -84,7 +84,7 @@ class DataScript:
         yield rows
 
     def _fill(self) -> bool:
-        piece = next(self._pieces, None)
+        piece = next((piece for piece in self._pieces if len(piece)), None)
         if piece is None:
             return False
         self._buffer = self._buffer[self._at :] + bytes(piece)
