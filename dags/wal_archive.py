@@ -43,6 +43,6 @@ for policy in policies():
             database=policy.database, every=policy.backup.wal.ship_every, max_lag=policy.backup.wal.max_lag
         ),
     ):
-        WalShipOperator(task_id="ship_wal", database=policy.database) >> SealAuditLogOperator(
-            task_id="seal_audit_log", trigger_rule="all_done"
-        )
+        # A teardown runs whatever happened before it, and does not decide how the run ended.
+        ship_wal = WalShipOperator(task_id="ship_wal", database=policy.database)
+        ship_wal >> SealAuditLogOperator(task_id="seal_audit_log").as_teardown()

@@ -14,8 +14,9 @@ from strongroom.access import Actor, Permission, require
 from strongroom.clock import Clock, SystemClock
 from strongroom.errors import ConfigurationError
 from strongroom.policy import Policy, load_policies
-from strongroom.settings import FileKeySettings, LocalStoreSettings, Settings
+from strongroom.settings import FileKeySettings, Settings
 from strongroom.signing import SignerKey, VerifierKey
+from strongroom.stores import Stores
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from strongroom.audit import AuditLog, AuditSink, SealReport
     from strongroom.backup import BackupManifest, BackupService
     from strongroom.backup.continuous import WalArchive, WalShipper
+    from strongroom.backup.copying import Replicator
     from strongroom.backup.indexing import CatalogKeeper
     from strongroom.backup.restoring.logical import LogicalRestorer
     from strongroom.backup.restoring.service import RestoreService
-    from strongroom.backup.verification import BackupVerifier
+    from strongroom.backup.verification import BackupVerifier, VerificationParts
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
     from strongroom.vault import Vault
@@ -41,6 +43,7 @@ class Services:
     Args:
         settings: the installation's settings.
         s3_client: a boto3 client to use instead of making one, as Airflow's Amazon provider gives it.
+        copy_client: gives such a client for a copy by its name, or None.
         conninfo: finds a database's connection string; without it, the settings' `databases`.
         control_database_url: instead of the settings'.
         clock: the time.
@@ -51,6 +54,7 @@ class Services:
         settings: Settings,
         *,
         s3_client: Any = None,
+        copy_client: Callable[[str], Any] = lambda name: None,
         conninfo: Conninfo | None = None,
         control_database_url: str | None = None,
         clock: Clock | None = None,
@@ -58,26 +62,24 @@ class Services:
         self.settings = settings
         self.clock = clock or SystemClock()
         self._s3_client = s3_client
+        self._copy_client = copy_client
         self._conninfo = conninfo or self._settings_conninfo
         self._control_database_url = control_database_url
 
     @cached_property
+    def stores(self) -> Stores:
+        """The store and its copies."""
+        return Stores(
+            self.settings,
+            s3_client=self._s3_client,
+            copy_client=self._copy_client,
+            trusted=lambda: self.verifier_key,
+        )
+
+    @cached_property
     def store(self) -> ObjectStore:
         """The bucket or directory that holds everything."""
-        where = self.settings.store
-        if isinstance(where, LocalStoreSettings):
-            from strongroom.storage import LocalObjectStore
-
-            return LocalObjectStore(where.directory)
-        from strongroom.storage import S3ObjectStore, s3_client
-
-        client = self._s3_client or s3_client(
-            endpoint_url=where.endpoint_url,
-            region=where.region,
-            access_key=where.access_key_id,
-            secret_key=where.secret(),
-        )
-        return S3ObjectStore(client, where.bucket, where.prefix)
+        return self.stores.main
 
     @cached_property
     def signer(self) -> SignerKey:
@@ -137,6 +139,17 @@ class Services:
     def has_control_database(self) -> bool:
         """Whether one is set; without it, what is read from the bucket alone still works."""
         return bool(self._control_database_url or self.settings.control_database_url())
+
+    def _keyring_in(self, store: ObjectStore) -> KeyRing:
+        from strongroom.sealing import KeyRing
+
+        return KeyRing(store, self.verifier_key, self.clock)
+
+    def _vault_in(self, store: ObjectStore) -> Vault:
+        from strongroom.vault import SealedVault, VaultParts
+
+        keyring = self._keyring_in(store)
+        return SealedVault(VaultParts(store, keyring, self.provider, self.engine, self.sink, self.clock))
 
     @cached_property
     def engine(self) -> Engine:
@@ -223,21 +236,53 @@ class Services:
     @cached_property
     def verifier(self) -> BackupVerifier:
         """Restores backups into a scratch server and proves them."""
-        from strongroom.backup.verification import RestoreVerifier, VerificationParts
+        from strongroom.backup.verification import RestoreVerifier
 
-        return RestoreVerifier(
-            VerificationParts(
-                store=self.store,
-                vault=self.vault,
-                engine=self.engine,
-                sink=self.sink,
-                signer=self.signer,
-                clock=self.clock,
-                scratch_root=self.settings.scratch_directory,
-                expectations_directory=self.settings.expectations_directory,
-                postgres_directories=self.settings.postgres_directories,
-            )
+        return RestoreVerifier(self._verification_parts())
+
+    def _verification_parts(self) -> VerificationParts:
+        from strongroom.backup.verification import VerificationParts
+
+        return VerificationParts(
+            store=self.store,
+            vault=self.vault,
+            engine=self.engine,
+            sink=self.sink,
+            signer=self.signer,
+            clock=self.clock,
+            scratch_root=self.settings.scratch_directory,
+            expectations_directory=self.settings.expectations_directory,
+            postgres_directories=self.settings.postgres_directories,
         )
+
+    @cached_property
+    def replicator(self) -> Replicator:
+        """Copies to further stores, unopened."""
+        from strongroom.backup.copying import CopyParts, StoreReplicator
+
+        return StoreReplicator(
+            CopyParts(self.store, self.stores.copy, self.engine, self.sink, self.verifier_key, self.clock)
+        )
+
+    def verifier_of_copy(self, name: str) -> BackupVerifier:
+        """Proves backups from what a copy holds alone, its key records included.
+
+        Raises:
+            UnknownCopyError: the settings define none of that name.
+        """
+        from dataclasses import replace
+
+        from strongroom.backup.verification import RestoreVerifier
+
+        store = self.stores.copy(name)
+        own = replace(
+            self._verification_parts(),
+            store=store,
+            vault=self._vault_in(store),
+            copy=name,
+            proofs=self.store,
+        )
+        return RestoreVerifier(own)
 
     @cached_property
     def catalog(self) -> CatalogKeeper:
@@ -256,14 +301,14 @@ class Services:
         indexed = self.has_control_database
         return PhysicalRestoreService(
             RestoreParts(
-                store=self.store,
+                store=self.stores.reading,
                 verifier=self.verifier_key,
-                keyring=self.keyring,
+                keyring=self._keyring_in(self.stores.reading),
                 provider=self.provider,
                 clock=self.clock,
                 engine=(lambda: self.engine) if indexed else None,
                 sink=self.sink if indexed else None,
-                vault=(lambda: self.vault) if indexed else None,
+                vault=(lambda: self._vault_in(self.stores.reading)) if indexed else None,
                 postgres_directories=self.settings.postgres_directories,
             )
         )
@@ -275,8 +320,8 @@ class Services:
 
         return LogicalRestorer(
             LogicalRestoreParts(
-                store=self.store,
-                vault=self.vault,
+                store=self.stores.reading,
+                vault=self._vault_in(self.stores.reading),
                 engine=self.engine,
                 sink=self.sink,
                 trusted=self.verifier_key,

@@ -69,6 +69,10 @@ class S3StoreSettings(_Section):
             raise ValueError("an endpoint outside this machine must be https://")
         return url
 
+    def place(self) -> tuple[str, ...]:
+        """Where it is, to tell two of them apart."""
+        return ("s3", self.endpoint_url or self.region, self.bucket, self.prefix.strip("/"))
+
     def secret(self) -> str | None:
         """The secret access key, from its own file where one is named."""
         return _secret(self.secret_access_key, self.secret_access_key_file)
@@ -79,6 +83,10 @@ class LocalStoreSettings(_Section):
 
     kind: Literal["local"]
     directory: Path
+
+    def place(self) -> tuple[str, ...]:
+        """Where it is, to tell two of them apart."""
+        return ("local", str(self.directory.resolve()))
 
 
 class FileKeySettings(_Section):
@@ -110,6 +118,10 @@ class Settings(BaseSettings):
     )
 
     store: Annotated[S3StoreSettings | LocalStoreSettings, Field(discriminator="kind")]
+    copies: Mapping[str, Annotated[S3StoreSettings | LocalStoreSettings, Field(discriminator="kind")]] = (
+        Field(default_factory=dict)
+    )
+    """Further stores by the names that policies give them in `backup.copies`."""
     control_database: SecretStr | None = None
     """URL of the control database. In Airflow, the connection `strongroom_control` may give it instead."""
     control_database_file: Path | None = None
@@ -152,6 +164,16 @@ class Settings(BaseSettings):
             check_transport(conninfo.get_secret_value(), f"databases.{name}")
         if self.control_database is not None:
             check_transport(self.control_database.get_secret_value(), "control_database")
+        return self
+
+    @model_validator(mode="after")
+    def _copies_elsewhere(self) -> Settings:
+        places = {"store": self.store, **{f"copies.{name}": copy for name, copy in self.copies.items()}}
+        known: dict[tuple[str, ...], str] = {}
+        for name, place in places.items():
+            first = known.setdefault(place.place(), name)
+            if first != name:
+                raise ValueError(f"{name} is the same place as {first}: a copy must lie elsewhere")
         return self
 
     def control_database_url(self) -> str | None:

@@ -13,6 +13,8 @@ print("RESULT" + json.dumps({{
     "dags": {{dag_id: {{
         "documented": bool((dag.doc_md or "").strip()),
         "tasks": {{task.task_id: [task.retries, task.task_type] for task in dag.tasks}},
+        "upstream": {{task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}},
+        "teardowns": [task.task_id for task in dag.tasks if task.is_teardown],
         "catchup": dag.catchup, "max_active_runs": dag.max_active_runs,
     }} for dag_id, dag in bag.dags.items()}},
 }}))
@@ -105,3 +107,19 @@ heavy = ["boto3", "pandas", "great_expectations", "strongroom.backup", "strongro
 print("RESULT", [name for name in heavy if name in sys.modules and name not in before])
 """
     assert run_python(code).split("RESULT ", 1)[1].strip() == "[]"
+
+
+def test_sealing_the_log_does_not_hide_that_a_run_failed(load):
+    for dag_id, dag in load()["dags"].items():
+        if len(dag["tasks"]) > 1:
+            assert dag["teardowns"] == ["seal_audit_log"], dag_id
+
+
+def test_each_copy_of_a_policy_is_a_task_after_the_backup(load, tmp_path):
+    from tests.support import REPOSITORY
+
+    shop = (REPOSITORY / "include" / "policy" / "shop.yaml").read_text()
+    (tmp_path / "shop.yaml").write_text(shop.replace("backup:\n", "backup:\n  copies: [offsite, vault]\n", 1))
+    dag = load(STRONGROOM_POLICY_DIRECTORY=str(tmp_path))["dags"]["nightly_backup.shop"]
+    assert dag["upstream"]["copy_to_offsite"] == dag["upstream"]["copy_to_vault"] == ["back_up"]
+    assert dag["upstream"]["seal_audit_log"] == ["back_up", "copy_to_offsite", "copy_to_vault"]

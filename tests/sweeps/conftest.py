@@ -14,7 +14,7 @@ from strongroom.catalog import upgrade
 from strongroom.postgres import Cluster, connect, find_binaries, scratch_cluster
 from strongroom.sealing import X25519Identity
 from tests.sweeps.ground import Ground, Lab
-from tests.sweeps.scenarios import MakeKeys, TakeBackup
+from tests.sweeps.scenarios import MakeKeys, SealLog, TakeBackup
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,6 +89,13 @@ def with_backup(backup: Ground) -> Lab:
 
 
 @pytest.fixture
+def with_log(backup: Ground) -> Lab:
+    """An installation with keys, one backup, and a published audit log."""
+    SealLog().run(backup)
+    return Lab(backup, backup.directory.with_suffix(".copies"))
+
+
+@pytest.fixture
 def with_debris(backup: Ground) -> Lab:
     """An installation where one run left an incomplete backup, and another one could not record its own."""
     (manifest,) = backup.manifests()
@@ -109,7 +116,7 @@ def place(directory: Path, server: Cluster) -> Iterator[Ground]:
     url = f"postgresql://postgres@/{name}?host={server.socket_dir}&port=5432"
     root = directory / name
     ground = Ground(root / "place", url, server.conninfo("shop"), root / "scratch")
-    for made in (ground.bucket, ground.scratch):
+    for made in (ground.bucket, ground.offsite, ground.scratch):
         made.mkdir(parents=True)
     root.chmod(0o755)
     with ground.engine() as engine:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from strongroom.access import Actor, ActorKind, Role
 from strongroom.audit.verify import verify_log
@@ -35,6 +35,7 @@ _VARIABLE_PARTS = re.compile(r"\d{8}T\d{6}(?:\.\d{6})?Z(?:-[0-9a-f]{4})?")
 _PAIRED = frozenset(
     {
         "backup:run:execute",
+        "copy:run:execute",
         "vault:object:store",
         "vault:object:open",
         "verification:run:execute",
@@ -43,7 +44,7 @@ _PAIRED = frozenset(
     }
 )
 """What is recorded as an attempt before it acts, and as a result after it."""
-_COUNTED = ("vault_object", "backup", "proof")
+_COUNTED = ("vault_object", "backup", "proof", "copied_backup", "copy_run")
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,14 @@ class Ground:
         return self.directory / "bucket"
 
     @property
+    def offsite(self) -> Path:
+        return self.directory / "offsite"
+
+    @property
     def settings(self) -> Settings:
         return Settings(
             store=LocalStoreSettings(kind="local", directory=self.bucket),
+            copies={"offsite": LocalStoreSettings(kind="local", directory=self.offsite)},
             signing_key=self.directory / "signing.key",
             keys=FileKeySettings(path=self.directory / "local.key"),
             scratch_directory=self.scratch,
@@ -73,13 +79,14 @@ class Ground:
     @contextmanager
     def services(self, faults: Faults | None = None) -> Iterator[Services]:
         """The installation's services, with the faults between them and what they work on."""
-        services, engine = Services(self.settings), open_engine(self.control_url)
+        services, engine = Services(self.settings), patient_engine(self.control_url)
         services.engine = engine  # type: ignore[misc]  # its tables are up to date already
         try:
             if faults is None:
                 yield services
                 return
-            services.store = FaultyStore(services.store, faults)  # type: ignore[misc]
+            services.stores.main = FaultyStore(services.stores.main, faults)  # type: ignore[misc]
+            services.stores._copies["offsite"] = FaultyStore(services.stores.copy("offsite"), faults)
             with watched_commits(engine, faults):
                 yield services
         finally:
@@ -87,7 +94,7 @@ class Ground:
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        engine = open_engine(self.control_url)
+        engine = patient_engine(self.control_url)
         try:
             yield engine
         finally:
@@ -97,13 +104,15 @@ class Ground:
         """What the control database answers."""
         return session(self.control_url).execute(query.encode()).fetchall()
 
-    def keys(self) -> list[str]:
-        """What the bucket holds."""
-        return [info.key for info in LocalObjectStore(self.bucket).list("")]
+    def object_keys(self, directory: Path | None = None) -> list[str]:
+        """What the bucket holds, or the copy."""
+        return [info.key for info in LocalObjectStore(directory or self.bucket).list("")]
 
     def state(self) -> dict[str, int]:
         """What there is, with every name that differs from run to run made equal; the log is left out."""
-        objects = Counter(_VARIABLE_PARTS.sub("*", key) for key in self.keys() if not key.startswith("log/"))
+        copied = [f"offsite/{key}" for key in self.object_keys(self.offsite) if not key.startswith("log/")]
+        kept = [key for key in self.object_keys() if not key.startswith("log/")]
+        objects = Counter(_VARIABLE_PARTS.sub("*", key) for key in (*kept, *copied))
         for table in _COUNTED:
             objects[f"table {table}"] = self.rows(f"SELECT count(*) FROM public.{table}")[0][0]
         return dict(objects)
@@ -114,24 +123,26 @@ class Ground:
         for (entry,) in self.rows(
             "SELECT entry FROM public.audit_queue UNION ALL SELECT entry FROM public.audit_entry"
         ):
-            event = json.loads(bytes(entry))
-            if event["type"] in _PAIRED:
-                name = (event["type"], event["data"].get("correlation_id", ""))
-                attempts[name] += 1 if event["data"]["phase"] == "attempt" else -1
+            document = json.loads(bytes(entry))
+            if document["type"] in _PAIRED:
+                name = (document["type"], document["data"].get("correlation_id", ""))
+                attempts[name] += 1 if document["data"]["phase"] == "attempt" else -1
         return [" ".join(name) for name, open_ends in attempts.items() if open_ends > 0]
 
     def check(self) -> None:
         """What must hold after every successful run, whatever went before it."""
-        assert [path.name for path in (self.bucket / ".strongroom" / "writing").iterdir()] == []
+        for store in (self.bucket, self.offsite):
+            assert [path.name for path in (store / ".strongroom" / "writing").iterdir()] == []
         assert list(self.scratch.iterdir()) == []
         self._check_backups()
         self._check_index()
         self._check_proofs()
+        self._check_copy()
         self._check_log()
 
     def check_released(self) -> None:
         """Nobody holds a lease any more."""
-        for key in self.keys():
+        for key in self.object_keys():
             if key.startswith("leases/"):
                 assert json.loads((self.bucket / key).read_bytes())["released"]
 
@@ -139,14 +150,14 @@ class Ground:
         with self.services() as services:
             return [
                 read_manifest(services.store.get_bytes(key), services.verifier_key, key)
-                for key in self.keys()
+                for key in self.object_keys()
                 if key.startswith("backups/") and key.endswith("/manifest.json")
             ]
 
     def _check_backups(self) -> None:
         manifests = self.manifests()
         items = {item.key: item for manifest in manifests for item in manifest.objects}
-        present = {key for key in self.keys() if key.startswith("backups/")}
+        present = {key for key in self.object_keys() if key.startswith("backups/")}
         assert present == {*items, *(manifest.key for manifest in manifests)}
         for key, item in items.items():
             assert hashlib.sha256((self.bucket / key).read_bytes()).hexdigest() == item.sha256
@@ -157,14 +168,25 @@ class Ground:
         indexed = {row[0]: row[1] for row in self.rows("SELECT key, sha256 FROM public.vault_object")}
         sealed = {
             key: hashlib.sha256((self.bucket / key).read_bytes()).hexdigest()
-            for key in self.keys()
+            for key in self.object_keys()
             if key.endswith(".age")
         }
         assert indexed == sealed
 
     def _check_proofs(self) -> None:
         recorded = [row[0] for row in self.rows("SELECT proof_key FROM public.proof ORDER BY 1")]
-        assert recorded == [key for key in self.keys() if key.startswith("proofs/")]
+        assert recorded == [key for key in self.object_keys() if key.startswith("proofs/")]
+
+    def _check_copy(self) -> None:
+        """The copy holds nothing but what the bucket holds, and says no more than it holds."""
+        copied = [key for key in self.object_keys(self.offsite) if not key.startswith("log/")]
+        for key in copied:
+            assert (self.offsite / key).read_bytes() == (self.bucket / key).read_bytes()
+        whole = [key.split("/")[2] for key in copied if key.endswith("/manifest.json")]
+        recorded = [row[0] for row in self.rows("SELECT backup_id FROM public.copied_backup ORDER BY 1")]
+        assert recorded == sorted(whole)
+        for manifest in self.manifests():
+            assert manifest.backup_id not in whole or {item.key for item in manifest.objects} <= set(copied)
 
     def _check_log(self) -> None:
         with self.services() as services:
@@ -172,6 +194,17 @@ class Ground:
             if sealed.size:
                 assert verify_log(services.store, services.verifier_key).size == sealed.size
         assert self.rows("SELECT count(*) FROM public.audit_rejected")[0][0] == 0
+
+
+def patient_engine(url: str) -> Engine:
+    """As `open_engine`, for a machine that has a hundred other things to do: slow is not what a sweep is about."""
+    engine = open_engine(url)
+
+    @event.listens_for(engine, "do_connect")
+    def wait_longer(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        parameters["connect_timeout"] = 60
+
+    return engine
 
 
 @cache

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from strongroom.audit.verify import verify_log
 from strongroom.backup import BackupParts, BackupPlan, BackupService
+from strongroom.backup.copying import CopyPlan
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
 from strongroom.backup.logical import LogicalEngine
 from strongroom.backup.manifest import RestorePoint, ServerFacts
@@ -114,6 +116,25 @@ class Verify(Scenario):
         assert {row[0] for row in ground.rows("SELECT backup_id FROM public.proof")} == {
             manifest.backup_id for manifest in ground.manifests()
         }
+
+
+@dataclass(frozen=True)
+class Copy(Scenario):
+    """`strongroom copy run shop`, by a worker that has no private key."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            services.provider = None  # type: ignore[misc]
+            services.replicator.run(ACTOR, CopyPlan("shop", "00" * 32), "offsite")
+
+    def check(self, ground: Ground) -> None:
+        copied, kept = ground.object_keys(ground.offsite), ground.object_keys()
+        for area in ("keys/", "backups/", "proofs/"):
+            assert [key for key in copied if key.startswith(area)] == [
+                key for key in kept if key.startswith(area)
+            ]
+        with ground.services() as services:
+            assert verify_log(services.stores.copy("offsite"), services.verifier_key).size > 0
 
 
 @dataclass(frozen=True)

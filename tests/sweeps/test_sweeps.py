@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweeps.faults import Harm, Moment, Step
 from tests.sweeps.ground import Lab
-from tests.sweeps.scenarios import MakeKeys, SealLog, TakeBackup, TakeLogicalBackup, Verify
+from tests.sweeps.scenarios import Copy, MakeKeys, SealLog, TakeBackup, TakeLogicalBackup, Verify
 from tests.sweeps.sweep import Reference, Scenario, clean_runs, sweep
 
 HARMS = pytest.mark.parametrize("harm", get_args(Harm))
@@ -33,6 +33,11 @@ def test_taking_a_backup(with_keys: Lab, harm: Harm) -> None:
 @HARMS
 def test_verifying_a_backup(with_backup: Lab, harm: Harm) -> None:
     hold(with_backup, Verify(), harm)
+
+
+@HARMS
+def test_copying(with_log: Lab, harm: Harm) -> None:
+    hold(with_log, Copy(), harm)
 
 
 @HARMS
@@ -76,6 +81,11 @@ def test_every_command_run_twice(with_backup: Lab, escrow: str) -> None:
         "table vault_object": 2,
         "table backup": 1,
     }
+
+
+def test_copying_twice(with_log: Lab) -> None:
+    copies = clean_runs(with_log, Copy())
+    assert copies.once == copies.twice
 
 
 def added(reference: Reference) -> dict[str, int]:

@@ -35,6 +35,7 @@ class Permission(enum.StrEnum):
     VERIFY_BACKUP = "verify_backup"
     RESTORE_BACKUP = "restore_backup"
     SHIP_WAL = "ship_wal"
+    COPY_OBJECTS = "copy_objects"
     MANAGE_KEYS = "manage_keys"
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"

@@ -34,6 +34,8 @@ class EventType(enum.StrEnum):
     RESTORE_RUN_EXECUTE = "restore:run:execute"
     RESTORE_SCRATCH_CREATE = "restore:scratch:create"
     RESTORE_SCRATCH_DESTROY = "restore:scratch:destroy"
+    COPY_RUN_EXECUTE = "copy:run:execute"
+    COPY_BACKUP_REPLICATE = "copy:backup:replicate"
     VAULT_OBJECT_STORE = "vault:object:store"
     VAULT_OBJECT_OPEN = "vault:object:open"
     VAULT_OBJECT_DELETE = "vault:object:delete"
@@ -89,6 +91,8 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.RESTORE_RUN_EXECUTE: OcsfClass(_DATASTORE, 6),
     EventType.RESTORE_SCRATCH_CREATE: OcsfClass(_DATASTORE, 6),
     EventType.RESTORE_SCRATCH_DESTROY: OcsfClass(_DATASTORE, 7),
+    EventType.COPY_RUN_EXECUTE: OcsfClass(_DATASTORE, 1),
+    EventType.COPY_BACKUP_REPLICATE: OcsfClass(_DATASTORE, 5),
     EventType.VAULT_OBJECT_STORE: OcsfClass(_DATASTORE, 9),
     EventType.VAULT_OBJECT_OPEN: OcsfClass(_DATASTORE, 10),
     EventType.VAULT_OBJECT_DELETE: OcsfClass(_DATASTORE, 7),

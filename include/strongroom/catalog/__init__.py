@@ -1,5 +1,6 @@
 """What exists: the control database, its records, its migrations."""
 
+from strongroom.catalog.copies import CopiedBackup, CopyProof, CopyRepository, CopyRun
 from strongroom.catalog.engine import open_engine, upgrade
 from strongroom.catalog.errors import (
     BackupNotFoundError,
@@ -21,6 +22,10 @@ __all__ = [
     "BackupRepository",
     "CatalogTooNewError",
     "CatalogUnavailableError",
+    "CopiedBackup",
+    "CopyProof",
+    "CopyRepository",
+    "CopyRun",
     "ObjectRecord",
     "ObjectRepository",
     "ProofNotFoundError",

@@ -79,3 +79,36 @@ proof = Table(
     Column("rpo_seconds", Float),
     Column("levels", JSONB, nullable=False),
 )
+
+copied_backup = Table(
+    "copied_backup",
+    metadata,
+    Column("copy", Text, primary_key=True),
+    Column("backup_id", Text, primary_key=True),
+    Column("database", Text, nullable=False),
+    Column("copied_at", DateTime(timezone=True), nullable=False),
+    Column("locked_until", DateTime(timezone=True)),
+)
+
+copy_run = Table(
+    "copy_run",
+    metadata,
+    Column("copy", Text, primary_key=True),
+    Column("database", Text, primary_key=True),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("copied_objects", BigInteger, nullable=False),
+    Column("copied_bytes", BigInteger, nullable=False),
+    Column("problems", BigInteger, nullable=False),
+)
+
+copy_proof = Table(
+    "copy_proof",
+    metadata,
+    Column("proof_key", Text, primary_key=True),
+    Column("copy", Text, nullable=False),
+    Column("database", Text, nullable=False),
+    Column("backup_id", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("verified_at", DateTime(timezone=True), nullable=False),
+)

@@ -18,7 +18,19 @@ from typing import Annotated
 import typer
 
 from strongroom import __version__
-from strongroom.cli import audit, backup, catalog, keys, policy, restore, restore_logical, vault, verify, wal
+from strongroom.cli import (
+    audit,
+    backup,
+    catalog,
+    copies,
+    keys,
+    policy,
+    restore,
+    restore_logical,
+    vault,
+    verify,
+    wal,
+)
 from strongroom.cli.context import set_settings_file
 from strongroom.cli.output import err
 from strongroom.errors import StrongroomError
@@ -36,6 +48,7 @@ app.add_typer(verify.app, name="verify")
 restore_logical.register(restore.app)
 app.add_typer(restore.app, name="restore")
 app.add_typer(wal.app, name="wal")
+app.add_typer(copies.app, name="copy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(catalog.app, name="catalog")

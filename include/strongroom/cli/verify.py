@@ -15,12 +15,23 @@ app = typer.Typer(help="Restore backups into a scratch server and prove them.", 
 BackupOption = Annotated[str | None, typer.Option("--backup", help="The backup's id; the newest without it.")]
 
 
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="Prove what this copy holds, instead of the store itself.")
+]
+
+
 @app.command("run")
-def run(database: DatabaseArgument, backup: BackupOption = None, as_json: JsonOption = False) -> None:
+def run(
+    database: DatabaseArgument,
+    backup: BackupOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Restore a backup into a scratch server and prove it, level by level."""
     service = services()
     with recorded(service):
-        proof = service.verifier.verify(actor(), service.policy(database), backup)
+        verifier = service.verifier if store is None else service.verifier_of_copy(store)
+        proof = verifier.verify(actor(), service.policy(database), backup)
     _print_proof(proof, as_json)
     if not proof.proven:
         raise NotProvenError.of(proof)

@@ -14,6 +14,7 @@ from strongroom.storage.errors import (
     StoreUnavailableError,
     UnsupportedError,
 )
+from strongroom.storage.fallback import Expected, FallbackStore, FallbackUse, NamedStore
 from strongroom.storage.interface import (
     Buffer,
     Condition,
@@ -31,8 +32,12 @@ __all__ = [
     "Buffer",
     "ChecksumMismatchError",
     "Condition",
+    "Expected",
+    "FallbackStore",
+    "FallbackUse",
     "InvalidKeyError",
     "LocalObjectStore",
+    "NamedStore",
     "ObjectExistsError",
     "ObjectInfo",
     "ObjectLockedError",

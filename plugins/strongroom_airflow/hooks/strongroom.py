@@ -1,6 +1,7 @@
 """The hook: Strongroom's services, built from its settings and from Airflow's connections.
 
     strongroom_s3        the bucket's credentials and endpoint (Amazon provider)
+    strongroom_copy_<n>  the same of the copy <n> of the settings
     strongroom_control   the control database
     db_<database>        a protected database, by its name in the policy
 
@@ -50,7 +51,8 @@ class StrongroomHook(BaseHook):
         settings = load_settings()
         return Services(
             settings,
-            s3_client=self._s3_client() if settings.store.kind == "s3" else None,
+            s3_client=self._s3_client(self.s3_conn_id) if settings.store.kind == "s3" else None,
+            copy_client=lambda name: self._s3_client(f"strongroom_copy_{name}"),
             conninfo=self._conninfo,
             control_database_url=self._control_database_url(),
         )
@@ -119,12 +121,12 @@ class StrongroomHook(BaseHook):
             )
         return secret.get_secret_value()
 
-    def _s3_client(self) -> Any:
-        if self._find(self.s3_conn_id) is None:
+    def _s3_client(self, conn_id: str) -> Any:
+        if self._find(conn_id) is None:
             return None
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-        return S3Hook(aws_conn_id=self.s3_conn_id).get_conn()
+        return S3Hook(aws_conn_id=conn_id).get_conn()
 
     def _control_database_url(self) -> str | None:
         connection = self._find(self.control_conn_id)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.support import require
+from tests.support import REPOSITORY, require
 
 
 def only(paths):
@@ -268,3 +268,30 @@ def test_wal_is_shipped_and_what_is_wrong_with_it_ends_the_status_with_1(install
     assert installation.json("wal", "stop", "shop")["dropped"]
     assert not installation.json("wal", "stop", "shop")["dropped"]
     assert "no replication slot" in installation.run("wal", "status", "shop").stderr
+
+
+def test_a_copy_is_made_shown_and_proven(installation, tmp_path):
+    policies, offsite = tmp_path / "policy", installation.shop.data_dir.parents[2] / "offsite"
+    policies.mkdir()
+    shop = (REPOSITORY / "include" / "policy" / "shop.yaml").read_text()
+    (policies / "shop.yaml").write_text(shop.replace("backup:\n", "backup:\n  copies: [offsite]\n", 1))
+    copies = {"offsite": {"kind": "local", "directory": str(offsite)}}
+    try:
+        installation.configure(policy_directory=str(policies), copies=copies)
+        missing = installation.run("copy", "run", "shop")
+        assert (missing.returncode, "Is its disk mounted?" in missing.stderr) == (2, True)
+        offsite.mkdir()
+        (report,) = installation.json("copy", "run", "shop", "--to", "offsite")
+        assert report["copied_objects"] > 0
+        proof = installation.json("verify", "run", "shop", "--store", "offsite")
+        assert (proof["result"], proof["copy"]) == ("proven", "offsite")
+        (status,) = installation.json("copy", "status", "shop")
+        assert status["complete"] == status["backups"] > 0
+        assert (status["outcome"], status["proof"]) == ("success", "proven")
+        assert "offsite" in installation.run("copy", "status", "shop").stdout
+        unknown = installation.run("copy", "run", "shop", "--to", "nowhere")
+        assert (unknown.returncode, "There are: offsite" in unknown.stderr) == (2, True)
+        installation.configure(copies=copies)
+        assert "names no copies" in installation.run("copy", "run", "shop").stderr
+    finally:
+        installation.configure()

@@ -143,3 +143,16 @@ def test_the_pipelines_operators_back_up_prove_and_ship(execute):
     assert shipped.value["segments"] > 0
     sealed = execute("SealAuditLogOperator", dag_id="audit_seal")
     assert sealed.value["entries"] > 0
+
+
+def test_a_copy_is_a_task_that_needs_no_private_key(execute, installation, tmp_path):
+    (tmp_path / "offsite").mkdir()
+    copies = {"offsite": {"kind": "local", "directory": str(tmp_path / "offsite")}}
+    installation.configure(copies=copies, keys=None)
+    try:
+        copied = execute("CopyOperator", dag_id="nightly_backup.shop", database="shop", to="offsite")
+    finally:
+        installation.configure()
+    assert copied.error is None, copied.message
+    assert (copied.value["copy"], copied.value["backups"]) == ("offsite", len(copied.value["new_backups"]))
+    assert copied.value["copied_bytes"] > 0

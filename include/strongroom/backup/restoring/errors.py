@@ -26,6 +26,7 @@ StrongroomError
 │   ├── NotEnoughRoomError         the restored cluster would not fit
 │   └── PlanChangedError           the plan is not the one that was approved, or no longer holds
 └── TransientError
+    ├── AnotherCopyError           an object was damaged, and another copy of it is left
     └── DiskFullError              the disk filled up on the way
 """
 
@@ -124,3 +125,7 @@ class TargetExistsError(RefusedError):
 
 class RestoredContentError(IntegrityError):
     """Restored tables do not hold what the source held."""
+
+
+class AnotherCopyError(TransientError):
+    """An object was damaged in the store that was asked first, and another store is left to ask."""

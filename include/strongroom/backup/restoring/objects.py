@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import ParamSpec, TypeVar
 
 from strongroom.access import Actor
 from strongroom.backup.manifest import MANIFEST_NAME, ManifestObject, backup_prefix, manifest_key
-from strongroom.backup.restoring.errors import BackupMissingError, ContentSizeError
-from strongroom.storage import ObjectInfo, ObjectStore
+from strongroom.backup.restoring.errors import AnotherCopyError, BackupMissingError, ContentSizeError
+from strongroom.errors import IntegrityError
+from strongroom.storage import Expected, FallbackStore, ObjectInfo, ObjectStore
 from strongroom.storage.errors import ObjectNotFoundError
 from strongroom.vault import Vault
 
 Buffer = bytes | bytearray | memoryview
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 _READ_BYTES = 1 << 20
 
@@ -104,6 +109,51 @@ class VaultObjects(BackupObjects):
             while piece := source.read(_READ_BYTES):
                 digest.update(piece)
         return digest.hexdigest()
+
+
+class SoundObjects(VaultObjects):
+    """Objects in a store with copies: one that turns out damaged is not taken from there again."""
+
+    def __init__(self, store: ObjectStore, vault: Vault, actor: Actor) -> None:
+        super().__init__(store, vault, actor)
+        self._several = store if isinstance(store, FallbackStore) else None
+
+    @contextmanager
+    def open(self, item: ManifestObject) -> Iterator[Iterable[Buffer]]:
+        """As `VaultObjects.open`.
+
+        Raises:
+            AnotherCopyError: it is damaged, and another store is left to ask: begin again.
+        """
+        if self._several is not None:
+            self._several.expect([Expected(item.key, item.size_bytes, item.sha256)])
+        try:
+            with super().open(item) as content:
+                yield content
+        except IntegrityError as error:
+            if self._several is None or not self._several.distrust(item.key, error.message):
+                raise
+            raise AnotherCopyError(
+                f"{item.key} was damaged where it was read first; another copy is left.",
+                hint="Begin again: it is taken from there.",
+            ) from error
+
+
+def from_any_copy(restore: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The restore, begun again when an object turned out damaged and another copy of it is left.
+
+    It must undo what it did before it raises. Each time one copy less is left, so it ends.
+    """
+
+    @functools.wraps(restore)
+    def again(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        while True:
+            try:
+                return restore(*args, **kwargs)
+            except AnotherCopyError:
+                continue
+
+    return again
 
 
 def _counted(content: Iterable[Buffer], item: ManifestObject) -> Iterator[Buffer]:

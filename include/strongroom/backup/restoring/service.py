@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from strongroom.access import Actor
 from strongroom.backup.restoring.errors import NotEnoughRoomError, TargetError
 from strongroom.backup.restoring.facts import RestoreFacts, gather
-from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
+from strongroom.backup.restoring.objects import BackupObjects, SoundObjects, from_any_copy
 from strongroom.backup.restoring.place import check_place, place_for
 from strongroom.backup.restoring.plan import Estimate, RestorePlan, human_plan
 from strongroom.backup.restoring.planning import make_plan
@@ -31,7 +31,7 @@ from strongroom.backup.restoring.sourcing import SourceParts, epochs_of, sources
 from strongroom.backup.restoring.trail import RestoreTrail
 from strongroom.clock import Clock
 from strongroom.postgres import Cluster, find_binaries, free_bytes
-from strongroom.storage import ObjectStore
+from strongroom.storage import Expected, FallbackStore, ObjectStore
 from strongroom.vault import NoPrivateKeyError, Vault
 
 if TYPE_CHECKING:
@@ -186,7 +186,10 @@ class PhysicalRestoreService(RestoreService):
         with sources_of(actor, plan, facts, parts, correlation_id) as sources:
             if progress is not None:
                 sources = replace(sources, progress=progress)
-            return run_plan(plan, place_for(Path(plan.directory)), sources)
+            store = self._parts.store
+            if isinstance(store, FallbackStore):
+                store.expect(Expected(one.key, one.size_bytes, one.sha256) for one in sources.segments)
+            return from_any_copy(run_plan)(plan, place_for(Path(plan.directory)), sources)
 
     def _vault(self) -> Vault:
         if self._parts.vault is None:
@@ -197,7 +200,7 @@ class PhysicalRestoreService(RestoreService):
         return self._parts.vault()
 
     def _vault_objects(self, actor: Actor) -> BackupObjects:
-        return VaultObjects(self._parts.store, self._vault(), actor)
+        return SoundObjects(self._parts.store, self._vault(), actor)
 
     def _trail(self, actor: Actor, database: str) -> RestoreTrail:
         return RestoreTrail(self._parts.engine, self._parts.sink, actor, database, uuid.uuid4().hex)

@@ -11,6 +11,8 @@
      "not_comparable": [{"database": ..., "schema": ..., "table": ..., "reason": ...}],
      "server_version": ..., "software": {...}, "host": ..., "verified_at": ..., "signature": {...}}
 
+A proof of a copy also has `"copy"`, the copy's name. It says nothing of the backup in the store itself.
+
 A status is `passed`, `failed`, `skipped` or `not_applicable`. A backup is proven when every level of the ladder
 was climbed and nothing failed; a check that could not be made is `skipped` and then the backup is not proven,
 unless the policy itself switched that check off (`by_policy`). No row's value stands in a proof.
@@ -126,6 +128,8 @@ class Proof:
     software: Mapping[str, str]
     host: str
     verified_at: datetime
+    copy: str | None = None
+    """The copy that was restored from; None for the store itself."""
 
     @property
     def proven(self) -> bool:
@@ -161,7 +165,9 @@ class Proof:
     @property
     def key(self) -> str:
         """Where the proof stands in the bucket."""
-        return f"proofs/{self.database}/{self.backup_id}/{self.verified_at:%Y%m%dT%H%M%S.%fZ}.json"
+        copy, database = self.copy, self.database
+        prefix = f"proofs/{database}/" if copy is None else copy_proofs_prefix(copy, database)
+        return f"{prefix}{self.backup_id}/{self.verified_at:%Y%m%dT%H%M%S.%fZ}.json"
 
     def record(self) -> ProofRecord:
         """Its row in the control database."""
@@ -210,11 +216,17 @@ class Proof:
             "software": dict(self.software),
             "host": self.host,
             "verified_at": timestamp(self.verified_at),
+            **({"copy": self.copy} if self.copy is not None else {}),
         }
 
     def signed(self, signer: SignerKey) -> bytes:
         """The proof as it is stored: canonical JSON with its signature."""
         return canonical_bytes(signer.sign_json(self.document()))
+
+
+def copy_proofs_prefix(copy: str, database: str) -> str:
+    """Where the proofs of a copy's backups stand in the store."""
+    return f"copies/{copy}/proofs/{database}/"
 
 
 def read_proof(data: bytes, trusted: VerifierKey, what: str = "The proof") -> Proof:
@@ -295,6 +307,7 @@ def _from_document(document: JsonObject) -> Proof:
         software=document["software"],
         host=document["host"],
         verified_at=parse_timestamp(document["verified_at"]),
+        copy=document.get("copy"),
     )
 
 

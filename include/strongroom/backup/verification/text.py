@@ -14,8 +14,9 @@ _MARKS = {
 
 def render_text(proof: Proof) -> str:
     """The proof in lines that a person can read: the verdict first, then each level with its checks."""
+    where = f" in the copy {proof.copy}" if proof.copy else ""
     lines = [
-        f"Backup {proof.backup_id} of {proof.database}: {proof.result.upper()}",
+        f"Backup {proof.backup_id} of {proof.database}{where}: {proof.result.upper()}",
         f"verified {proof.verified_at:%Y-%m-%d %H:%M:%S} UTC on {proof.host}, PostgreSQL {proof.server_version}",
         *_measure_lines(proof),
         "",

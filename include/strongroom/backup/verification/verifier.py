@@ -34,7 +34,7 @@ from strongroom.backup.verification.proof import Measures, NotComparable, Proof,
 from strongroom.backup.verification.recorder import Recorder
 from strongroom.backup.verification.records import record_found_proofs
 from strongroom.backup.verification.run import RestoreRun
-from strongroom.catalog import ProofRepository
+from strongroom.catalog import CopyRepository, ProofRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, IntegrityError
 from strongroom.postgres import find_binaries, remove_stale_scratch, scratch_cluster
@@ -65,6 +65,15 @@ class VerificationParts:
     scratch_root: Path
     expectations_directory: Path
     postgres_directories: Sequence[Path] = ()
+    copy: str | None = None
+    """The name of the copy that `store` is; None for the store itself. The proof is about it."""
+    proofs: ObjectStore | None = None
+    """Where proofs are kept; `store` without it."""
+
+    @property
+    def proof_store(self) -> ObjectStore:
+        """Where proofs are kept."""
+        return self.proofs or self.store
 
 
 class BackupVerifier(ABC):
@@ -126,7 +135,9 @@ class RestoreVerifier(BackupVerifier):
         trail.attempt(backup_id)
         try:
             remove_stale_scratch(self._parts.scratch_root)
-            record_found_proofs(self._parts.store, self._parts.engine, self._parts.signer.verifier, database)
+            record_found_proofs(
+                self._parts.proof_store, self._parts.engine, self._parts.signer.verifier, database
+            )
             data = objects.manifest(database, backup_id)
             proof = self._prove(actor, objects, database, backup_id, data, checks)
             self._keep(proof, trail)
@@ -236,11 +247,12 @@ class RestoreVerifier(BackupVerifier):
             software={"strongroom": __version__, "python": platform.python_version()},
             host=platform.node(),
             verified_at=self._parts.clock.now(),
+            copy=self._parts.copy,
         )
 
     def _keep(self, proof: Proof, trail: _Trail) -> None:
         data = proof.signed(self._parts.signer)
-        self._parts.store.put_bytes(proof.key, data)
+        self._parts.proof_store.put_bytes(proof.key, data)
         trail.result(proof, document_sha256(data))
 
 
@@ -294,7 +306,10 @@ class _Trail:
             target=Target("proof", proof.key),
         )
         with self.parts.engine.begin() as connection:
-            ProofRepository().add(connection, record)
+            if proof.copy is None:
+                ProofRepository().add(connection, record)
+            else:
+                CopyRepository().add_proof(connection, proof.copy, record)
             self.parts.sink.emit(connection, signed)
             self.parts.sink.emit(connection, ended)
 

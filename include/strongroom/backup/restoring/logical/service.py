@@ -34,7 +34,7 @@ from strongroom.backup.restoring.logical.loading import APPLICATION, LogicalLoad
 from strongroom.backup.restoring.logical.selecting import Selection
 from strongroom.backup.restoring.logical.staging import Staged, stage
 from strongroom.backup.restoring.logical.trail import RestoreTrail
-from strongroom.backup.restoring.objects import BackupObjects, VaultObjects
+from strongroom.backup.restoring.objects import BackupObjects, SoundObjects, from_any_copy
 from strongroom.errors import InputError
 from strongroom.postgres import (
     PostgresError,
@@ -102,8 +102,9 @@ class LogicalRestorer:
         self, parts: LogicalRestoreParts, *, objects: Callable[[Actor], BackupObjects] | None = None
     ) -> None:
         self._parts = parts
-        self._objects = objects or (lambda actor: VaultObjects(parts.store, parts.vault, actor))
+        self._objects = objects or (lambda actor: SoundObjects(parts.store, parts.vault, actor))
 
+    @from_any_copy
     def contents(self, actor: Actor, database: str, backup_id: str | None = None) -> LogicalContents:
         """What a backup holds.
 
@@ -115,6 +116,7 @@ class LogicalRestorer:
         with self._loader(actor, database, backup_id) as loader:
             return loader.contents
 
+    @from_any_copy
     def restore_database(
         self,
         actor: Actor,
@@ -163,6 +165,7 @@ class LogicalRestorer:
                 rename_database(control, temporary, new_database)
             return _result(trail, new_database, sorted(names), comparison, (), began)
 
+    @from_any_copy
     def restore_tables(
         self,
         actor: Actor,

@@ -1,0 +1,129 @@
+"""Filling one area of a copy: what its documents name first, then each document.
+
+Both sides are listed once. Only documents that the copy lacks are read; when the copy has lost objects below
+documents that it has, all documents are read and the holes are filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from strongroom.backup.copying.areas import Area, SealedObject
+from strongroom.backup.copying.transfer import check_same, put_document, transfer
+from strongroom.errors import IntegrityError, NotFoundError
+from strongroom.signing import VerifierKey
+from strongroom.storage import ObjectStore
+
+_MAX_DOCUMENT_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that could not be copied, since it is not what was recorded."""
+
+    key: str
+    message: str
+
+
+@dataclass
+class Filled:
+    """What became of one area."""
+
+    complete: list[str] = field(default_factory=list)
+    """The keys of the documents that the copy holds together with everything they name."""
+    copied_objects: int = 0
+    copied_bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+class AreaFiller:
+    """Brings one area of a copy up to the source's.
+
+    Args:
+        source: where the objects are.
+        target: the copy.
+        trusted: the key that documents must be signed with.
+        progress: told the key and the size in bytes of each object that was copied.
+    """
+
+    def __init__(
+        self,
+        source: ObjectStore,
+        target: ObjectStore,
+        trusted: VerifierKey,
+        progress: Callable[[str, int], None],
+    ) -> None:
+        self._source, self._target, self._trusted = source, target, trusted
+        self._progress = progress
+
+    def fill(self, area: Area) -> Filled:
+        """Copy what is missing. What is not as it was recorded is left out and noted; the rest goes on.
+
+        Raises:
+            TransientError: one of the stores does not answer.
+        """
+        filled = Filled()
+        wanted = [info.key for info in self._source.list(area.prefix)]
+        present = {info.key for info in self._target.list(area.prefix)}
+        documents = [key for key in wanted if area.is_document(key)]
+        missing = [key for key in documents if area.changes(key) or key not in present]
+        there = [key for key in documents if key not in set(missing)]
+        named = self._copy(area, missing, present, filled)
+        if set(wanted) - present - named - set(documents):
+            self._copy(area, there, present, filled)
+        else:
+            filled.complete += there
+        return filled
+
+    def _copy(self, area: Area, documents: Iterable[str], present: set[str], filled: Filled) -> set[str]:
+        """Copy documents with what they name; returns the keys of all that they name."""
+        named: set[str] = set()
+        for key in documents:
+            try:
+                data = self._source.get_bytes(key, max_bytes=_MAX_DOCUMENT_BYTES)
+                items = area.read(data, key, self._trusted)
+            except (IntegrityError, NotFoundError) as error:
+                filled.problems.append(Problem(key, error.message))
+                continue
+            named.update(item.key for item in items)
+            self._copy_one(area, key, data, items, present, filled)
+        return named
+
+    def _copy_one(
+        self,
+        area: Area,
+        key: str,
+        data: bytes,
+        items: Iterable[SealedObject],
+        present: set[str],
+        filled: Filled,
+    ) -> None:
+        """Copy one document after everything that it names; without all of that it stays behind."""
+        before = len(filled.problems)
+        for item in items:
+            self._copy_item(item, present, filled)
+        if len(filled.problems) > before:
+            return
+        try:
+            written = put_document(self._target, key, data, changes=area.changes(key))
+        except (IntegrityError, NotFoundError) as error:
+            filled.problems.append(Problem(key, error.message))
+            return
+        filled.complete.append(key)
+        if written:
+            self._count(filled, key, len(data))
+
+    def _copy_item(self, item: SealedObject, present: set[str], filled: Filled) -> None:
+        try:
+            if item.key in present:
+                check_same(self._target, item)
+            elif transfer(self._source, self._target, item):
+                self._count(filled, item.key, item.size_bytes)
+        except (IntegrityError, NotFoundError) as error:
+            filled.problems.append(Problem(item.key, error.message))
+
+    def _count(self, filled: Filled, key: str, size_bytes: int) -> None:
+        filled.copied_objects += 1
+        filled.copied_bytes += size_bytes
+        self._progress(key, size_bytes)
