@@ -43,7 +43,7 @@ def open_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def source() -> Iterator[Cluster]:
     with open_directory() as root, scratch_cluster(root, find_binaries(), "source") as scratch:
-        cluster = scratch.cluster(OPTIONS)
+        cluster = scratch.cluster({**OPTIONS, "summarize_wal": "on"})
         cluster.initialise()
         cluster.start()
         with connect(cluster.conninfo(), application_name="test") as connection:

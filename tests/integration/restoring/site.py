@@ -109,10 +109,14 @@ class Site:
             VaultParts(bucket, keyring, provider, engine_of(self.control_url), QueueSink(), clock)
         )
 
-    def back_up(self) -> str:
+    def back_up(self, **options: Any) -> str:
         engine = engine_of(self.control_url)
         parts = BackupParts(self.store, self.vault(None), engine, QueueSink(), self.signer, SystemClock())
-        return BackupService(parts).run(ACTOR, BackupPlan(self.dbname, _HASH), self.conninfo).backup_id
+        return (
+            BackupService(parts)
+            .run(ACTOR, BackupPlan(self.dbname, _HASH, **options), self.conninfo)
+            .backup_id
+        )
 
     def ship(self, source: Cluster | None = None, *, leave_out: Sequence[str] = ()) -> list[str]:
         """Archive every complete segment that the source has and the archive has not; the last one is ended."""
@@ -223,7 +227,9 @@ class Load:
     def __init__(self, conninfo: str, sessions: int = 2) -> None:
         self._conninfo = conninfo
         self._stop = threading.Event()
-        self._numbers = iter(range(1, 1 << 60))
+        with connect(conninfo, application_name="load") as connection:
+            newest = _row(connection, "SELECT coalesce(max(number), 0) FROM public.load")[0]
+        self._numbers = iter(range(newest + 1, 1 << 60))
         self._lock = threading.Lock()
         self.commits: list[Commit] = []
         self._threads = [threading.Thread(target=self._write, daemon=True) for _ in range(sessions)]

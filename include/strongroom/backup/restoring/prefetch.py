@@ -73,7 +73,7 @@ class Prefetcher:
         self._places = {item.name: number for number, item in enumerate(source.segments)}
         self._capacity = max(2, spool_bytes // source.wanted.segment_bytes)
         self._progress = progress
-        self._next = 0
+        self._next = self._asked = 0
         self._running: dict[str, Future[None]] = {}
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="prefetch")
@@ -120,20 +120,34 @@ class Prefetcher:
             self._running.pop(name).result()
         for name in self._spool.asked():
             self._answer(name)
-        ready = self._spool.ready()
+        ready = self._kept()
         while self._next < len(self._source.segments) and len(ready) + len(self._running) < self._capacity:
             name = self._source.segments[self._next].name
             self._next += 1
             if name not in ready:
                 self._begin(name)
 
+    def _kept(self) -> set[str]:
+        """What lies ready and may still be wanted; the rest, fetched twice, makes room."""
+        ready = self._spool.ready()
+        passed = {name for name in ready if self._passed(name) and self._spool.was_taken(name)}
+        for name in passed:
+            self._spool.forget(name)
+        return ready - passed
+
+    def _passed(self, name: str) -> bool:
+        return self._places.get(name, self._asked) < self._asked
+
     def _answer(self, name: str) -> None:
+        if name in self._places:
+            self._asked = self._places[name]
+            self._progress(self._asked + 1)
         if self._spool.has_own(name) or name in self._running or name in self._spool.ready():
             return
         if name in self._places:
-            self._next = self._places[name] + 1
-            self._begin(name)
-            self._progress(self._places[name] + 1)
+            if not self._spool.was_taken(name):
+                self._next = self._asked + 1
+                self._begin(name)
         elif name.endswith(".history"):
             self._history(name)
         elif self._beyond(name):

@@ -5,6 +5,7 @@
         ready/<name>     a whole, verified segment or history, taken away by recovery
         absent/<name>    confirmed: the archive's end has been reached
         asked/<name>     what recovery has asked for
+        taken/<name>     what it has taken of that
         broken           nothing more will come
         fetch-wal.sh     the server's `restore_command`
 
@@ -29,14 +30,14 @@ _SCRIPT = """\
 # restore_command of a restore in progress: exit 0 a whole segment, 1 a confirmed end, 255 anything else
 name=$1 to=$2
 cd {spool} || exit 255
-: > "asked/$name" || exit 255
+rm -f "taken/$name" && : > "asked/$name" || exit 255
 while :; do
     if [ -f "own/$name" ]; then
         cp "own/$name" "$OLDPWD/$to" && exit 0
         exit 255
     fi
     if [ -f "ready/$name" ]; then
-        mv "ready/$name" "$OLDPWD/$to" && exit 0
+        mv "ready/$name" "$OLDPWD/$to" && : > "taken/$name" && exit 0
         exit 255
     fi
     [ -f "absent/$name" ] && exit 1
@@ -49,7 +50,7 @@ done
 """
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
-_FOLDERS = ("own", "ready", "absent", "asked", "coming")
+_FOLDERS = ("own", "ready", "absent", "asked", "taken", "coming")
 
 
 class Spool:
@@ -110,17 +111,22 @@ class Spool:
         """Say that nothing more will come: the server stops, and opens nothing."""
         (self.directory / "broken").touch()
 
-    def reopen(self) -> None:
-        """Let the server ask again."""
-        (self.directory / "broken").unlink(missing_ok=True)
-
     def asked(self) -> list[str]:
-        """What recovery asks for since the last look, in order of its names."""
-        found = sorted(path.name for path in (self.directory / "asked").iterdir())
+        """What recovery asks for since the last look, oldest first."""
+        asked = (self.directory / "asked").iterdir()
+        found = [path.name for path in sorted(asked, key=lambda path: path.stat().st_mtime_ns)]
         for name in found:
             (self.directory / "asked" / name).unlink(missing_ok=True)
         self.asked_ever.update(found)
         return found
+
+    def was_taken(self, name: str) -> bool:
+        """Whether what was asked for last under that name has been taken already."""
+        return (self.directory / "taken" / name).exists()
+
+    def forget(self, name: str) -> None:
+        """Make room: recovery has gone on."""
+        (self.directory / "ready" / name).unlink(missing_ok=True)
 
     def ready(self) -> set[str]:
         """What lies ready."""
