@@ -19,14 +19,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from strongroom.backup.basebackup import Archive, BaseBackup, BaseBackupRequest, ProgramBackup
+from strongroom.backup.basebackup import Archive, BaseBackup, BaseBackupRequest
 from strongroom.backup.errors import IncompleteStreamError, IncrementalRefusedError, SourceNotReadyError
 from strongroom.backup.fingerprints import DatabaseFingerprints, FingerprintDocument, TableFingerprint
 from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResult, ObjectWriter
 from strongroom.backup.manifest import ChainLink, ManifestObject, ServerFacts
 from strongroom.backup.preflight import SourceFacts, check_source, check_unchanged
 from strongroom.backup.reasons import FullReason, WhyFull
-from strongroom.backup.replication import ProtocolBackup
 from strongroom.backup.server_manifest import (
     FIRST_MAJOR,
     SERVER_MANIFEST_NAME,
@@ -142,7 +141,7 @@ class PhysicalEngine(BackupEngine):
         chain: ChainLink | None,
         why_full: WhyFull | None,
     ) -> _Base:
-        with closing(self._open(request, source, since)) as backup:
+        with closing(_base_backup(request, since)) as backup:
             objects = [_archive(archive, write) for archive in backup.archives()]
             facts = backup.facts()
             if facts.system_identifier != source.system_identifier:
@@ -156,18 +155,6 @@ class PhysicalEngine(BackupEngine):
                 objects.append(write(SERVER_MANIFEST_NAME, "server_manifest", manifest.pieces()))
                 kept = CompressedManifest(manifest.sha256, tuple(manifest.compressed()))
         return _Base(facts, tuple(objects), chain, why_full, kept)
-
-    def _open(self, request: BackupRequest, source: SourceFacts, since: ServerManifest | None) -> BaseBackup:
-        wanted = BaseBackupRequest(
-            conninfo=request.conninfo,
-            label=f"strongroom {request.backup_id}",
-            alive=request.alive,
-            progress=lambda size: request.progress("base", size),
-            since=since,
-        )
-        if source.tablespaces:
-            return ProtocolBackup(wanted)
-        return ProgramBackup(self._clients(source).tool("pg_basebackup"), wanted)
 
     def _wal(
         self,
@@ -210,6 +197,18 @@ class PhysicalEngine(BackupEngine):
                 hint="Install the newer client programs, or name them in `postgres_directories`.",
             )
         return newest
+
+
+def _base_backup(request: BackupRequest, since: ServerManifest | None) -> BaseBackup:
+    return BaseBackup(
+        BaseBackupRequest(
+            conninfo=request.conninfo,
+            label=f"strongroom {request.backup_id}",
+            alive=request.alive,
+            progress=lambda size: request.progress("base", size),
+            since=since,
+        )
+    )
 
 
 def _archive(archive: Archive, write: ObjectWriter) -> ManifestObject:

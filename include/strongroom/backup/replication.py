@@ -1,4 +1,4 @@
-"""The base backup over the replication protocol: what `pg_basebackup` does, with one stream for each tablespace.
+"""The server's side of a base backup: the replication protocol, as messages that are waited for with signs of life.
 
     BASE_BACKUP ( LABEL ..., CHECKPOINT 'fast', WAL, TABLESPACE_MAP, MANIFEST 'yes' )
 
@@ -15,72 +15,33 @@ An incremental backup is preceded by `UPLOAD_MANIFEST` on the same connection, a
 
 from __future__ import annotations
 
-import io
 import select
-import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, cast
 
 import psycopg
 from psycopg import pq, sql
 
-from strongroom.backup.basebackup import PATIENCE_SECONDS, Archive, BaseBackup, BaseBackupRequest
 from strongroom.backup.clients import source_failure
 from strongroom.backup.errors import IncompleteStreamError
 from strongroom.backup.server_manifest import ServerManifest
-from strongroom.backup.tarwalk import BLOCK, TAR_END, TarWalk
 from strongroom.postgres import server_errors
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
 
 _WHO = "the server"
 _MESSAGES_SINCE = 150000
 _APPLICATION = "strongroom backup"
+_PATIENCE_MILLISECONDS = 1000
 _ARCHIVE, _DATA, _MANIFEST, _PROGRESS = b"ndmp"
 
 
-class ProtocolBackup(BaseBackup):
-    """A base backup over a replication connection of its own."""
+class ReplicationLink:
+    """A replication connection: commands, and results that are waited for with signs of life.
 
-    def __init__(self, request: BaseBackupRequest) -> None:
-        super().__init__()
-        self._request = request
-        self._link: _Link | None = None
-
-    def archives(self) -> Iterator[Archive]:
-        self._link = link = _Link(self._request.conninfo, self._request.alive)
-        if self._request.since is not None:
-            link.upload(self._request.since)
-        link.execute(_command(self._request, link.version, incremental=self._request.since is not None))
-        stream = _Messages(link) if link.version >= _MESSAGES_SINCE else _Copies(link)
-        total = _Total(self._request.progress)
-        while (oid := stream.next_archive()) is not None:
-            if oid:
-                yield Archive(oid, cast(BinaryIO, _ArchiveStream(stream, total)))
-            else:
-                yield Archive(None, cast(BinaryIO, _DataDirectoryStream(stream, total, self)))
-
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-        super().close()
-
-
-def _command(request: BaseBackupRequest, version: int, *, incremental: bool) -> bytes:
-    label = sql.Literal(request.label).as_string()
-    if version < _MESSAGES_SINCE:
-        return f"BASE_BACKUP LABEL {label} FAST WAL TABLESPACE_MAP MANIFEST 'yes'".encode()
-    options = [f"LABEL {label}", "CHECKPOINT 'fast'", "WAL", "TABLESPACE_MAP", "MANIFEST 'yes'"]
-    if incremental:
-        options.append("INCREMENTAL")
-    return f"BASE_BACKUP ({', '.join(options)})".encode()
-
-
-class _Link:
-    """The connection: commands, and results that are waited for with signs of life."""
+    Args:
+        conninfo: of the server.
+        alive: called before each wait, and every second while waiting; what it raises ends the wait.
+    """
 
     def __init__(self, conninfo: str, alive: Callable[[], None]) -> None:
         self._alive = alive
@@ -97,31 +58,58 @@ class _Link:
             )
         self._raw = self._connection.pgconn
         self.version = self._raw.server_version
+        self._ahead: list[pq.abc.PGresult | None] = []
+        """The result that was looked at when a COPY ended."""
+        self._poll = select.poll()
+        self._poll.register(self._raw.socket, select.POLLIN)
+
+    def base_backup(self, label: str, since: ServerManifest | None) -> BackupStream:
+        """Ask for a base backup: everything, or what changed since the one of that manifest."""
+        if since is not None:
+            self.upload(since)
+        self.execute(_command(label, self.version, incremental=since is not None))
+        return _Messages(self) if self.version >= _MESSAGES_SINCE else _Copies(self)
 
     def execute(self, command: bytes) -> None:
         """Send a command; its results are fetched one by one."""
         self._raw.send_query(command)
 
     def result(self, *expected: pq.ExecStatus) -> pq.abc.PGresult | None:
-        """The next result, of one of the expected kinds; None when the command is over."""
-        with server_errors("The source"):
-            while self._raw.is_busy():
-                self._wait()
-            result = self._raw.get_result()
+        """The next result, of one of the expected kinds; None when the command is over.
+
+        Raises:
+            StrongroomError: the server reports a failure, or answers something else.
+        """
+        result = self._ahead.pop() if self._ahead else self._fetch()
         if result is not None and result.status not in expected:
             raise source_failure(_WHO, self._said(result))
         return result
 
     def piece(self) -> memoryview | None:
-        """The next piece of a COPY; None at its end."""
+        """The next piece of a COPY; None at its end.
+
+        Raises:
+            StrongroomError: the COPY broke off; with what the server says of it.
+        """
         with server_errors("The source"):
             while True:
                 size, data = self._raw.get_copy_data(1)
                 if size > 0:
                     return memoryview(data)
                 if size < 0:
-                    return None
+                    break
                 self._wait()
+        after = self._fetch()
+        if after is not None and after.status == pq.ExecStatus.FATAL_ERROR:
+            raise source_failure(_WHO, self._said(after))
+        self._ahead.append(after)
+        return None
+
+    def _fetch(self) -> pq.abc.PGresult | None:
+        with server_errors("The source"):
+            while self._raw.is_busy():
+                self._wait()
+            return self._raw.get_result()
 
     def upload(self, manifest: ServerManifest) -> None:
         """Tell the server what the last backup holds."""
@@ -141,7 +129,7 @@ class _Link:
 
     def _wait(self) -> None:
         self._alive()
-        if select.select([self._raw.socket], [], [], PATIENCE_SECONDS)[0]:
+        if self._poll.poll(_PATIENCE_MILLISECONDS):
             self._raw.consume_input()
 
     def _said(self, result: pq.abc.PGresult) -> str:
@@ -150,10 +138,10 @@ class _Link:
         return message.decode(errors="replace") if message else "an answer that was not expected"
 
 
-class _Stream(ABC):
+class BackupStream(ABC):
     """The data of a base backup: archives one after the other, then the manifest, then the end."""
 
-    def __init__(self, link: _Link) -> None:
+    def __init__(self, link: ReplicationLink) -> None:
         self._link = link
         link.result(pq.ExecStatus.TUPLES_OK)
         self._tablespaces = link.result(pq.ExecStatus.TUPLES_OK)
@@ -176,10 +164,10 @@ class _Stream(ABC):
             pass
 
 
-class _Messages(_Stream):
+class _Messages(BackupStream):
     """PostgreSQL 15 and later."""
 
-    def __init__(self, link: _Link) -> None:
+    def __init__(self, link: ReplicationLink) -> None:
         super().__init__(link)
         link.result(pq.ExecStatus.COPY_OUT)
         self._next: memoryview | None = None
@@ -212,10 +200,10 @@ class _Messages(_Stream):
         return None
 
 
-class _Copies(_Stream):
+class _Copies(BackupStream):
     """PostgreSQL 13 and 14."""
 
-    def __init__(self, link: _Link) -> None:
+    def __init__(self, link: ReplicationLink) -> None:
         super().__init__(link)
         rows = self._tablespaces
         count = rows.ntuples if rows is not None else 0
@@ -236,93 +224,11 @@ class _Copies(_Stream):
             yield piece
 
 
-class _Total:
-    """How many bytes have passed in all archives."""
-
-    def __init__(self, progress: Callable[[int], None]) -> None:
-        self._progress = progress
-        self._total = 0
-
-    def add(self, size: int) -> None:
-        self._total += size
-        self._progress(self._total)
-
-
-class _ArchiveStream(io.RawIOBase):
-    """One archive as a file, with an end of its own: servers before PostgreSQL 15 send none."""
-
-    def __init__(self, stream: _Stream, total: _Total) -> None:
-        super().__init__()
-        self._stream = stream
-        self._total = total
-        self._walk = TarWalk()
-        self._held = b""
-        self._pieces = self._all_pieces()
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        """Read the next bytes; none at the end, which is reached only when the archive is whole."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        view = memoryview(buffer).cast("B")
-        size = min(len(self._rest), len(view))
-        view[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        self._total.add(size)
-        return size
-
-    def _all_pieces(self) -> Iterator[memoryview | bytes]:
-        while (piece := self._stream.piece()) is not None:
-            yield self._members(piece)
-        if not (self._walk.between_members or self._walk.ended):
-            raise IncompleteStreamError("A stream of the base backup ended in the middle.")
-        yield from self._last_pieces()
-
-    def _members(self, piece: memoryview) -> memoryview:
-        """The piece without what belongs to the archive's end; an incomplete header waits for its rest."""
-        before = self._walk.position
-        self._walk.feed(piece)
-        size = self._walk.position - before
-        if not self._held and size == len(piece):
-            return piece
-        joined = self._held + bytes(piece)
-        self._held = b"" if self._walk.ended else joined[size:]
-        return memoryview(joined[:size])
-
-    def _last_pieces(self) -> Iterator[memoryview | bytes]:
-        yield TAR_END
-
-
-class _DataDirectoryStream(_ArchiveStream):
-    """The archive of the data directory: the manifest becomes its last member, as `pg_basebackup` does it."""
-
-    def __init__(self, stream: _Stream, total: _Total, backup: BaseBackup) -> None:
-        super().__init__(stream, total)
-        self._watch = backup.watch
-
-    def _all_pieces(self) -> Iterator[memoryview | bytes]:
-        for piece in super()._all_pieces():
-            self._watch.feed(memoryview(piece))
-            yield piece
-        self._watch.facts()
-
-    def _last_pieces(self) -> Iterator[memoryview | bytes]:
-        manifest = ServerManifest()
-        try:
-            for piece in self._stream.manifest():
-                manifest.write(piece)
-            self._stream.finish()
-            member = tarfile.TarInfo("backup_manifest")
-            member.size, member.mode = manifest.size_bytes, 0o600
-            yield member.tobuf(tarfile.USTAR_FORMAT)
-            yield from manifest.pieces()
-            yield bytes(-member.size % BLOCK)
-            yield TAR_END
-        finally:
-            manifest.close()
+def _command(label: str, version: int, *, incremental: bool) -> bytes:
+    quoted = sql.Literal(label).as_string()
+    if version < _MESSAGES_SINCE:
+        return f"BASE_BACKUP LABEL {quoted} FAST WAL TABLESPACE_MAP MANIFEST 'yes'".encode()
+    options = [f"LABEL {quoted}", "CHECKPOINT 'fast'", "WAL", "TABLESPACE_MAP", "MANIFEST 'yes'"]
+    if incremental:
+        options.append("INCREMENTAL")
+    return f"BASE_BACKUP ({', '.join(options)})".encode()

@@ -34,6 +34,10 @@ class TarWalk:
         """Whether the last member is complete, and no next one has begun."""
         return not (self._body_left or self._padding_left or self._header)
 
+    def go_on(self) -> None:
+        """Expect further members, although the end was seen: the reader puts them in its place."""
+        self.ended = False
+
     def begin(self, name: str, size: int) -> None:
         """A member begins."""
 
@@ -47,6 +51,11 @@ class TarWalk:
             IncompleteStreamError: it is not a tar stream, or is damaged.
         """
         position, size = 0, len(data)
+        if self._body_left > size:  # most pieces lie within one large member
+            self.content(data)
+            self._body_left -= size
+            self.position += size
+            return
         while position < size and not self.ended:
             if self._body_left:
                 step = min(self._body_left, size - position)

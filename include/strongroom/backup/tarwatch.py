@@ -52,21 +52,21 @@ class TarWatch(TarWalk):
     def __init__(self, server_manifest: ServerManifest | None = None) -> None:
         super().__init__()
         self._server_manifest = server_manifest
-        self._name = ""
+        self._current: _Capture | None = None
         self._captured: dict[str, _Capture] = {}
         self._last_segment = ""
 
     def begin(self, name: str, size: int) -> None:
-        self._name = name
+        self._current = None
         if name in (_LABEL, _CONTROL, _MANIFEST):
-            self._captured[name] = _Capture()
+            self._current = self._captured[name] = _Capture()
         elif match := _SEGMENT.match(name):
             self._last_segment = max(self._last_segment, match[1])
 
     def content(self, piece: memoryview) -> None:
-        if self._name in self._captured:
-            self._captured[self._name].add(piece)
-            if self._name == _MANIFEST and self._server_manifest is not None:
+        if self._current is not None:
+            self._current.add(piece)
+            if self._server_manifest is not None and self._current is self._captured.get(_MANIFEST):
                 self._server_manifest.write(piece)
 
     def facts(self) -> StreamFacts:
