@@ -1,7 +1,7 @@
 """The path of a backup: read, compress, seal and hash in threads side by side, with bounded memory.
 
     source ──> reader ──> zstd (several threads, `frames`) ──> age, SHA-256 ──> consumer
-    source ──> age ──> zstd ──> consumer
+    source ──> age ──> zstd (several threads, `decompression`) ──> consumer
 
 Blocks of memory are handed on and come back to be used again; a slow stage makes the others wait, not grow.
 """
@@ -11,18 +11,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 
 from strongroom.errors import InputError
 from strongroom.sealing.chunks import BATCH_CHUNKS, SEALED_CHUNK_BYTES, Buffer, PayloadSealer
 from strongroom.sealing.context import Context, UncheckedContext
-from strongroom.sealing.errors import DecompressionError
+from strongroom.sealing.decompression import FrameDecompression
 from strongroom.sealing.flow import Channel, Flow, Stopped, give_back
 from strongroom.sealing.frames import FrameCompression
 from strongroom.sealing.recipients import Identity, Recipient
 from strongroom.sealing.sources import BlockSource, block_source
 from strongroom.sealing.stream import Readable, start_sealing, unseal
-from strongroom.sealing.zstd_frames import FrameWatcher
 
 BLOCK_BYTES = 1 << 20
 _READ_BLOCKS = 8
@@ -102,7 +101,7 @@ class SealingPipeline:
             self._count_out(self._prefix)
             yield memoryview(self._prefix)
             self._start(flow, reader, free_out, out)
-            yield from _drain(flow, out, free_out)
+            yield from _drain(flow, _returned(out, free_out))
         finally:
             flow.finish()
             reader.close()
@@ -184,74 +183,32 @@ class OpeningPipeline:
 
     def __iter__(self) -> Iterator[memoryview]:
         flow = Flow()
-        free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
         try:
-            flow.add("open", lambda: self._open(free, blocks), blocks)
             if self._decompress:
-                free_out, out = flow.pool(_OUT_BLOCKS, BLOCK_BYTES), flow.channel(_OUT_BLOCKS)
-                flow.add("decompress", lambda: _decompress(blocks, free, free_out, out), out)
-                yield from _drain(flow, out, free_out)
+                frames = FrameDecompression(flow)
+                frames.read_from(self._pieces())
+                yield from _drain(flow, frames)
             else:
-                yield from _drain(flow, blocks, free)
+                free, blocks = flow.pool(_READ_BLOCKS, BLOCK_BYTES), flow.channel(_READ_BLOCKS)
+                flow.add("open", lambda: self._open(free, blocks), blocks)
+                yield from _drain(flow, _returned(blocks, free))
         finally:
             flow.finish()
 
+    def _pieces(self) -> Iterator[memoryview]:
+        return unseal(self._source, self._identities, context=self._context)
+
     def _open(self, free: Channel[memoryview], blocks: Channel[memoryview]) -> None:
-        for piece in unseal(self._source, self._identities, context=self._context):
+        for piece in self._pieces():
             block = free.get()
             block[: len(piece)] = piece
             blocks.put(block[: len(piece)])
 
 
-def _decompress(
-    blocks: Channel[memoryview],
-    free: Channel[memoryview],
-    free_out: Channel[memoryview],
-    out: Channel[memoryview],
-) -> None:
-    import zstandard
-
-    source = _CompressedSource(blocks, free)
-    reader = zstandard.ZstdDecompressor().stream_reader(
-        cast(IO[bytes], source), read_size=BLOCK_BYTES, read_across_frames=True
-    )
-    while True:
-        block = free_out.get()
-        try:
-            size = reader.readinto(block)
-        except zstandard.ZstdError as error:
-            raise DecompressionError(f"What was sealed does not decompress: {error}") from error
-        if not size:
-            break
-        out.put(block[:size])
-    if not source.watcher.complete:
-        raise DecompressionError(
-            "What was sealed ends inside a Zstandard frame.", hint="It was cut before it was sealed."
-        )
-
-
-class _CompressedSource:
-    """A channel as a file for the decompressor, which owns what it reads."""
-
-    def __init__(self, blocks: Channel[memoryview], free: Channel[memoryview]) -> None:
-        self._blocks = iter(blocks)
-        self._free = free
-        self.watcher = FrameWatcher()
-
-    def read(self, _size: int = -1) -> bytes:
-        block = next(self._blocks, None)
-        if block is None:
-            return b""
-        piece = bytes(block)
-        give_back(block, self._free)
-        self.watcher.feed(piece)
-        return piece
-
-
-def _drain(flow: Flow, out: Channel[memoryview], free: Channel[memoryview]) -> Iterator[memoryview]:
+def _drain(flow: Flow, pieces: Iterable[memoryview]) -> Iterator[memoryview]:
     flow.start()
     try:
-        yield from _returned(out, free)
+        yield from pieces
     except Stopped:
         flow.raise_error()
         raise

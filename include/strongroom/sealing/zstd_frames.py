@@ -7,7 +7,7 @@ The decompressor gives no error when its input ends inside a frame; it just give
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from strongroom.sealing.chunks import Buffer
 from strongroom.sealing.errors import DecompressionError
@@ -38,17 +38,36 @@ class FrameWatcher:
         Raises:
             DecompressionError: it is no Zstandard frame.
         """
+        for _ in self.cut(piece):
+            pass
+
+    def cut(self, piece: Buffer) -> Iterator[tuple[memoryview, bool]]:
+        """Look at the next piece, cut where frames end: each part, and whether a frame ends with it.
+
+        Raises:
+            DecompressionError: it is no Zstandard frame.
+        """
         view = memoryview(piece)
-        while view:
-            if self._skip:
-                taken = min(self._skip, len(view))
-                self._skip -= taken
-            else:
-                taken = min(abs(self._need) - len(self._have), len(view))
-                self._have += view[:taken]
-                if len(self._have) == abs(self._need):
-                    self._step()
-            view = view[taken:]
+        start = position = 0
+        while position < len(view):
+            position += self._follow(view[position:])
+            if self.complete:
+                yield view[start:position], True
+                start = position
+        if start < len(view):
+            yield view[start:], False
+
+    def _follow(self, view: memoryview) -> int:
+        """Look at one field, or skip what is skipped; how many bytes that was."""
+        if self._skip:
+            taken = min(self._skip, len(view))
+            self._skip -= taken
+            return taken
+        taken = min(abs(self._need) - len(self._have), len(view))
+        self._have += view[:taken]
+        if len(self._have) == abs(self._need):
+            self._step()
+        return taken
 
     def _step(self) -> None:
         field, self._have = int.from_bytes(self._have, "little"), bytearray()

@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from strongroom.errors import StrongroomError
+from strongroom.files import GrowingFile
 from strongroom.storage.errors import (
     ChecksumMismatchError,
     ObjectNotFoundError,
@@ -26,7 +27,6 @@ from strongroom.storage.errors import (
 from strongroom.storage.interface import Buffer, ObjectInfo
 
 _CHECKSUM_ATTRIBUTE = "user.strongroom.sha256"
-_FLUSH_BYTES = 16 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -58,13 +58,10 @@ def write_aside(directory: Path, chunks: Iterable[Buffer]) -> Path:
     try:
         with path.open("xb", buffering=0) as file:
             digest = hashlib.sha256()
-            written = flushing = 0
+            growing = GrowingFile(file.fileno())
             for chunk in chunks:
-                written += _write_whole(file.fileno(), memoryview(chunk).cast("B"))
+                growing.write(memoryview(chunk).cast("B"))
                 digest.update(chunk)
-                if written - flushing >= _FLUSH_BYTES:
-                    _begin_flush(file.fileno(), flushing, written - flushing)
-                    flushing = written
             _record_checksum(file.fileno(), digest.hexdigest())
             os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())
@@ -72,23 +69,6 @@ def write_aside(directory: Path, chunks: Iterable[Buffer]) -> Path:
         path.unlink(missing_ok=True)
         raise
     return path
-
-
-def _write_whole(descriptor: int, view: memoryview) -> int:
-    """Write all of it, since a raw write may take a part only; returns how much that was."""
-    size = len(view)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    return size
-
-
-def _begin_flush(descriptor: int, start: int, length: int) -> None:
-    """Let the disk begin with what was written, so that the flush at the end has little left to wait for.
-
-    On Linux, telling that these pages are not needed starts writing them; pages being written stay in the cache.
-    """
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
 
 
 def _record_checksum(descriptor: int, sha256: str) -> None:

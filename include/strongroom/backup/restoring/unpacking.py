@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from strongroom.backup.restoring.errors import BrokenArchiveError, UnsafeArchiveError
+from strongroom.files import GrowingFile
 from strongroom.postgres import ServiceAccount
 
 Buffer = bytes | bytearray | memoryview
@@ -154,12 +155,8 @@ def _write_file(path: Path, content: Iterator[memoryview], account: ServiceAccou
     try:
         if account is not None:
             os.fchown(descriptor, account.uid, account.gid)
+        file = GrowingFile(descriptor)
         for piece in content:
-            _write_all(descriptor, piece)
+            file.write(piece)
     finally:
         os.close(descriptor)
-
-
-def _write_all(descriptor: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(descriptor, piece) :]
