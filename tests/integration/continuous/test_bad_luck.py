@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -218,6 +219,45 @@ def test_a_second_server_promoted_to_the_same_timeline_elsewhere_is_refused(
             replace(place, conninfo=second.conninfo()).ship()
 
 
+def test_a_server_that_was_put_back_to_a_snapshot_is_refused_until_it_has_a_timeline_of_its_own(
+    make_cluster: MakeCluster, make_place: MakePlace
+) -> None:
+    cluster = make_cluster(KEEPS_WAL)
+    place = make_place(cluster)
+    write_rows(cluster)
+    place.ship()
+    cluster.stop()
+    snapshot = cluster.data_dir.with_name("snapshot")
+    subprocess.run(["cp", "-a", cluster.data_dir, snapshot], check=True)
+    cluster.start()
+    write_segments(cluster, 3)
+    archived = place.ship()
+    cluster.stop()
+    subprocess.run(["rm", "-r", cluster.data_dir], check=True)
+    snapshot.rename(cluster.data_dir)
+    cluster.start()
+    write_rows(cluster)
+    before = {item.key for item in place.store.list("wal/")}
+
+    with pytest.raises(DivergedTimelineError, match="earlier state") as refused:
+        place.ship()
+
+    assert {item.key for item in place.store.list("wal/")} == before
+    assert "pg_promote" in str(refused.value.hint)
+    cluster.stop()
+    signal = cluster.data_dir / "standby.signal"
+    signal.touch()
+    cluster.start()
+    promote(cluster)
+    write_rows(cluster)
+    summary = place.ship()
+    assert summary.timeline == 2
+    begin = first_lsn(place)
+    frontier = place.archive.frontier(cluster_id(place), 2, begin, MIB)
+    assert (frontier.gap, frontier.lsn) == (None, summary.position)
+    assert place.archive.frontier(cluster_id(place), 1, begin, MIB).lsn == archived.position
+
+
 def test_another_cluster_behind_the_same_name_gets_an_archive_of_its_own(
     place: Place, source: Cluster, make_cluster: MakeCluster
 ) -> None:
@@ -388,7 +428,6 @@ def test_a_slot_of_the_wrong_kind_or_in_use_is_refused(
 
 @contextmanager
 def streaming(place: Place, cluster: Cluster) -> Iterator[None]:
-    import subprocess
     import tempfile
     import time
 

@@ -19,6 +19,7 @@ from strongroom.backup.continuous.segments import (
     start_of,
     verify_segment,
 )
+from strongroom.backup.continuous.slots import slot_name
 from strongroom.postgres import segment_name
 from strongroom.postgres.errors import InvalidLsnError
 
@@ -134,3 +135,11 @@ def test_names_are_counted_with_the_clusters_own_segment_size() -> None:
 def test_a_name_beyond_what_that_size_allows_is_refused() -> None:
     with pytest.raises(InvalidLsnError):
         start_of("000000010000000000000040", 64 * MIB)
+
+
+def test_databases_with_long_names_have_slots_of_their_own() -> None:
+    assert slot_name("shop") == "strongroom_wal_shop"
+    long = "a" * 60
+    names = {slot_name(long + "b"), slot_name(long + "c"), slot_name(long)}
+    assert len(names) == 3
+    assert all(len(name) <= 63 for name in names)

@@ -115,7 +115,10 @@ class ShippingRun:
 
     def _ship(self, began: float, resume: int | None, slot: SlotState, created: bool) -> WalSummary:
         start = _restart(slot, self.source) if resume is None else resume
-        found = present(self.control).position - min(start, _restart(slot, self.source))
+        position = present(self.control).position
+        if position < start:
+            raise self._put_back(position, start)
+        found = position - min(start, _restart(slot, self.source))
         if resume is not None:
             advance_slot(self.control, slot, resume)
         goal = self._goal(resume)
@@ -132,7 +135,7 @@ class ShippingRun:
             tally,
             created=created,
             new_cluster=resume is None and self._is_new_cluster(),
-            found=max(0, found),
+            found=found,
             left=max(0, left),
             seconds=time.monotonic() - began,
         )
@@ -244,6 +247,14 @@ class ShippingRun:
 
     def _is_new_cluster(self) -> bool:
         return any(known != self.source.system_identifier for known in self.archive.system_ids())
+
+    def _put_back(self, position: int, archived: int) -> DivergedTimelineError:
+        return DivergedTimelineError(
+            f"The source's log stands at {format_lsn(position)}; the archive already holds it up to"
+            f" {format_lsn(archived)}. The server was put back to an earlier state, as from a disk's snapshot.",
+            hint="What it writes now is another log than the archived one. Give it a timeline of its own: stop it,"
+            " create `standby.signal` in its data directory, start it, SELECT pg_promote(). Then take a backup.",
+        )
 
     def _cause(self, slot_was_made: bool, *, damaged: bool) -> str:
         if damaged:

@@ -6,6 +6,7 @@ is moved by `pg_replication_slot_advance` when a receipt is in the bucket, and n
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from strongroom.backup.continuous.errors import SlotInUseError, SlotUnusableErro
 from strongroom.backup.errors import SourceNotReadyError
 from strongroom.postgres import Connection, DatabaseUnreachableError, format_lsn, parse_lsn, server_errors
 
+_LONGEST_NAME = 63
 _STATE = """
 SELECT slot_type, active, restart_lsn::text, wal_status, safe_wal_size
   FROM pg_replication_slots WHERE slot_name = %s
@@ -47,7 +49,11 @@ class SlotState:
 
 def slot_name(database: str) -> str:
     """The name of a database's slot where the policy gives none."""
-    return f"strongroom_wal_{database}"[:63]
+    name = f"strongroom_wal_{database}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(database.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9]}_{digest}"
 
 
 def read_slot(control: Connection, name: str) -> SlotState | None:
