@@ -38,7 +38,6 @@ NEUTRAL_SETTINGS = {
     "log_error_verbosity": "terse",
     "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "1GB",
 }
 """What every restored server runs with until somebody takes it over."""
 

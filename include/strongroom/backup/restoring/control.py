@@ -43,8 +43,11 @@ class ControlData:
         return int(self.values["Latest checkpoint's TimeLineID"])
 
     def settings(self) -> dict[str, str]:
-        """The settings without which the cluster's own log cannot be replayed."""
-        return {name: self.values[label] for name, label in _SETTINGS.items() if label in self.values}
+        """The settings without which the cluster's own log cannot be replayed, or the server would not start."""
+        own = {name: self.values[label] for name, label in _SETTINGS.items() if label in self.values}
+        segment_mib = int(self.values["Bytes per WAL segment"]) >> 20
+        sizes = {"min_wal_size": max(80, 2 * segment_mib), "max_wal_size": max(1024, 4 * segment_mib)}
+        return own | {name: f"{size}MB" for name, size in sizes.items()}
 
 
 def control_data(cluster: Cluster) -> ControlData:
