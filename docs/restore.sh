@@ -133,7 +133,7 @@ unpack "backups/$database/$backup/wal.tar.zst.age" "$directory/pg_wal"
 rm -f "$directory"/{standby.signal,postmaster.pid,postmaster.opts,pg_ident.conf}; touch "$directory"/{recovery.signal,pg_ident.conf}; echo 'local all all trust' > "$directory/pg_hba.conf"
 { pg_controldata -D "$directory" | sed -nE 's/^(max_[a-z_]+) setting: *(.*)/\1 = \2/p' | sed 's/_xact/_transaction/'
   printf "restore_command = '%s %%f %%p'\n" "$(printf '%q --fetch %q' "$(realpath "$0")" "$work" | sed "s/%/%%/g; s/'/''/g")"
-  printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$work'" "archive_mode = off" "hot_standby = off" "log_timezone = UTC" \
+  printf '%s\n' "min_wal_size = $((size / 524288 + 64))MB" "max_wal_size = $((size / 262144 + 1024))MB" "listen_addresses = ''" "unix_socket_directories = '$work'" "archive_mode = off" "hot_standby = off" "log_timezone = UTC" \
     "lc_messages = C" "recovery_target_action = promote" "recovery_target_timeline = $(tail -n 1 "$work/way" | cut -d ' ' -f 1)"
 } > "$directory/postgresql.conf"
 { [ "$kind" = end ] || printf "recovery_target_%s = '%s'\n" "$kind" "$(sed "s/'/''/g; /^[-0-9]*T[0-9:.]*Z$/s/Z/+00/" <<< "$value")"

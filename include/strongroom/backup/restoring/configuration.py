@@ -42,6 +42,7 @@ NEUTRAL_SETTINGS = {
 """What every restored server runs with until somebody takes it over."""
 
 CONFIGURATION_FILES = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
+_SYNCFS_SINCE = 14
 _REMOVED = ("standby.signal", "recovery.conf", "recovery.done", "postmaster.pid", "postmaster.opts")
 
 
@@ -112,6 +113,8 @@ def configure(
         "restore_command": restore_command,
         **(settings or {}),
     }
+    if cluster.binaries.major >= _SYNCFS_SINCE:
+        own["recovery_init_sync_method"] = "syncfs"  # one call, where many small files would take one each
     write_settings(data_dir / "postgresql.conf", own)
     write_file(data_dir / "postgresql.auto.conf", "")
     write_file(data_dir / "pg_hba.conf", "local all all trust\n")

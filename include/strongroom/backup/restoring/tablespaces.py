@@ -4,24 +4,18 @@
     <tablespaces>/<oid>                   afterwards; pg_tblspc/<oid> is a link to it, as PostgreSQL wants it
 
 The backup's `tablespace_map` names the places at the source, and recovery would make links to them: on the source's
-own machine that is the living data. So the map goes. Replaying a CREATE TABLESPACE would do the same, and a log that
-holds one is refused.
+own machine that is the living data. So the map goes. (`guarding` refuses a log that would do the same.)
 """
 
 from __future__ import annotations
 
 import os
-import re
-import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from strongroom.backup.restoring.errors import RecoveryError
-from strongroom.backup.restoring.wal import WalRange
-from strongroom.postgres import ServerBinaries, ServiceAccount, format_lsn, run_as
+from strongroom.postgres import ServiceAccount
 from strongroom.postgres.account import own_directory
 
-_CREATED = re.compile(r"rmgr: Tablespace .*desc: CREATE (\d+)")
 _FOLDER = "pg_tblspc"
 _MAP = ("tablespace_map", "tablespace_map.old")
 
@@ -71,35 +65,3 @@ def _move(path: Path, tablespaces: Path, account: ServiceAccount | None) -> None
     path.symlink_to(target)
     if account is not None:
         os.chown(path, account.uid, account.gid, follow_symlinks=False)
-
-
-def refuse_created_tablespaces(
-    binaries: ServerBinaries, wanted: WalRange, directories: Iterable[Path]
-) -> None:
-    """Refuse a log in which a tablespace is created: replaying it would write where the source's lies.
-
-    Args:
-        binaries: the programs of the server's major version.
-        wanted: the part of the log that will be replayed.
-        directories: where its segments lie.
-
-    Raises:
-        RecoveryError: it creates one, or cannot be read.
-    """
-    with tempfile.TemporaryDirectory(prefix="strongroom-wal-view-") as view:
-        for name in wanted.segments():
-            for directory in directories:
-                if (directory / name).is_file():
-                    (Path(view) / name).symlink_to(directory / name)
-                    break
-        arguments = [f"--path={view}", f"--timeline={wanted.timeline}", "--rmgr=Tablespace"]
-        arguments += [f"--start={format_lsn(wanted.start)}", f"--end={format_lsn(wanted.end)}"]
-        done = run_as(None, [binaries.tool("pg_waldump"), *arguments])
-    if done.returncode != 0:
-        raise RecoveryError(f"The restored log cannot be read: {done.stderr.strip()[-300:]}")
-    if created := _CREATED.findall(done.stdout):
-        raise RecoveryError(
-            f"The tablespace {created[0]} was created while the backup ran: replaying that would write to its place"
-            " at the source.",
-            hint="Take a new backup, and create tablespaces outside of the backup's hours.",
-        )

@@ -66,6 +66,14 @@ def wal_problems(wanted: WalRange, places: list[Path]) -> Iterator[str]:
             yield f"timeline history {name} is missing"
 
 
+def wal_files(wanted: WalRange, places: list[Path]) -> Iterator[Path]:
+    """The segment files of a range, first to last; those that are missing are left out."""
+    for name in wanted.segments():
+        path = _find(name, places)
+        if path is not None:
+            yield path
+
+
 def _find(name: str, places: list[Path]) -> Path | None:
     return next((place / name for place in places if (place / name).is_file()), None)
 

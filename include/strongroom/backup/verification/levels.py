@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from strongroom.backup.restoring import RecoveryTarget, configure, control_data, directory_command, recover
 from strongroom.backup.restoring.chains import combine
+from strongroom.backup.restoring.guarding import refuse_created_tablespace
 from strongroom.backup.restoring.recovery import reached
-from strongroom.backup.restoring.tablespaces import refuse_created_tablespaces, settle_tablespaces
-from strongroom.backup.restoring.wal import WalRange, wal_problems
+from strongroom.backup.restoring.tablespaces import settle_tablespaces
+from strongroom.backup.restoring.wal import WalRange, wal_files, wal_problems
 from strongroom.backup.verification import contents
 from strongroom.backup.verification.archived import check_archived_log
 from strongroom.backup.verification.comparing import check_expectations, check_fingerprints, check_smoke_sql
@@ -94,7 +95,8 @@ class WalComplete(Level):
             report.failed("WAL continuity", named(problems) + ". Verify an older backup, and take a new one.")
             return
         report.passed("WAL continuity", "no segment is missing", {"segments": len(wanted.segments())})
-        refuse_created_tablespaces(restore.scratch.binaries, wanted, places)
+        for path in wal_files(wanted, places):
+            refuse_created_tablespace(path, restore.scratch.binaries)
         report.passed("tablespaces", "none is created on the way, which would write to the source's own")
         check_archived_log(restore, report)
 
