@@ -93,7 +93,7 @@ while on=$(awk -v start=$((at * size)) -v size="$size" 'start < $2 - $2 % size {
   echo "$next $sum $file" >> "$work/list"; at=$((at + 1))
 done
 short="the log ends before $next"; [ "$newest" -lt "$at" ] || short="the log has a gap: $next is missing"
-covered=$(while read -r on switch; do receipts "$on" | xargs -r -d '\n' cat | grep -oE '"covered":\{"clock":"[^"]*","position":"[^"]*"' |
+covered=$(while read -r on switch; do receipts "$on" | xargs -r -d '\n' cat | { grep -oE '"covered":\{"clock":"[^"]*","position":"[^"]*"' || true; } |
   while IFS='"' read -r _ _ _ _ _ clock _ _ _ position _; do position=$(number "$position"); [ "$position" -gt $((at * size)) ] || [ "$position" -gt "$switch" ] || echo "$clock"; done
 done < "$work/way" | sort | tail -n 1)
 case $kind in
