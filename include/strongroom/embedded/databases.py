@@ -26,11 +26,13 @@ _OPTIONS: Mapping[str, str] = {
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
     "wal_level": "replica",
+    "summarize_wal": "on",
     "log_line_prefix": "%m [%p] %a ",
     "log_min_error_statement": "panic",
     "log_parameter_max_length_on_error": "0",
 }
-"""`log_min_error_statement`: a statement that fails may hold personal data; it is not logged."""
+"""`summarize_wal`: without it no backup is incremental. `log_min_error_statement`: a statement that fails may hold
+personal data; it is not logged."""
 
 
 @dataclass(frozen=True)
