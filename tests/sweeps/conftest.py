@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def directory() -> Iterator[Path]:
     """A directory that the account of PostgreSQL servers can enter, in memory where that is possible."""
     memory = Path("/dev/shm")
-    where = Path(tempfile.mkdtemp(prefix="strongroom-sweep-", dir=memory if memory.is_dir() else None))
+    where = Path(tempfile.mkdtemp(prefix="sr-sweep-", dir=memory if memory.is_dir() else None))
     where.chmod(0o755)
     yield where
     shutil.rmtree(where)
@@ -110,7 +110,7 @@ def with_debris(backup: Ground) -> Lab:
 @pytest.fixture
 def place(directory: Path, server: Cluster) -> Iterator[Ground]:
     """An empty directory and a control database."""
-    name = f"sweep_{uuid4().hex[:12]}"
+    name = f"sweep_{uuid4().hex[:8]}"
     with connect(server.conninfo(), application_name="test") as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     url = f"postgresql://postgres@/{name}?host={server.socket_dir}&port=5432"

@@ -36,6 +36,7 @@ _PAIRED = frozenset(
     {
         "backup:run:execute",
         "copy:run:execute",
+        "restore:run:execute",
         "vault:object:store",
         "vault:object:open",
         "verification:run:execute",
@@ -79,7 +80,8 @@ class Ground:
     @contextmanager
     def services(self, faults: Faults | None = None) -> Iterator[Services]:
         """The installation's services, with the faults between them and what they work on."""
-        services, engine = Services(self.settings), patient_engine(self.control_url)
+        services = Services(self.settings, control_database_url=self.control_url)
+        engine = patient_engine(self.control_url)
         services.engine = engine  # type: ignore[misc]  # its tables are up to date already
         try:
             if faults is None:
@@ -237,7 +239,7 @@ class Lab:
             *(f"INSERT INTO public.{table} OVERRIDING SYSTEM VALUE TABLE kept.{table}" for table in tables),
             "COMMIT",
         )
-        directory = self.directory / uuid4().hex
+        directory = self.directory / uuid4().hex[:8]
         scratch = directory.with_suffix(".scratch")
         shutil.copytree(self.original.directory, directory)
         scratch.mkdir()

@@ -11,6 +11,7 @@ import secrets
 import tarfile
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from strongroom.audit.verify import verify_log
@@ -20,6 +21,8 @@ from strongroom.backup.interface import BackupEngine, BackupRequest, EngineResul
 from strongroom.backup.logical import LogicalEngine
 from strongroom.backup.manifest import RestorePoint, ServerFacts
 from strongroom.backup.physical import PhysicalEngine
+from strongroom.backup.restoring.plan import RestorePlan
+from strongroom.backup.restoring.request import RestoreRequest, RestoreTarget
 from strongroom.backup.verification import RestoreVerifier, VerificationChecks, VerificationParts
 from strongroom.backup.verification.levels import LADDER
 from strongroom.clock import SystemClock
@@ -116,6 +119,45 @@ class Verify(Scenario):
         assert {row[0] for row in ground.rows("SELECT backup_id FROM public.proof")} == {
             manifest.backup_id for manifest in ground.manifests()
         }
+
+
+@dataclass(frozen=True)
+class PlanRestore(Scenario):
+    """`strongroom restore plan shop --backup …`."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            _plan(services, ground.directory / "restored")
+
+    def check(self, ground: Ground) -> None:
+        assert not (ground.directory / "restored").exists()
+
+
+@dataclass(frozen=True)
+class Restore(Scenario):
+    """`strongroom restore run shop --backup …`, into a directory of its own each time that one succeeds."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        place = next(place for place in _places(ground) if not (place / "data").exists())
+        with ground.services(faults) as services:
+            plan = _plan(services, place)
+            services.restores.run(ACTOR, plan, plan.sha256)
+
+    def check(self, ground: Ground) -> None:
+        restored = [place for place in _places(ground) if place.exists()]
+        assert restored
+        for place in restored:
+            assert (place / "data" / "PG_VERSION").is_file()
+            assert not any((place / name).exists() for name in ("data.incomplete", "data.failed", "spool"))
+
+
+def _places(ground: Ground) -> list[Path]:
+    return [ground.directory / f"restored-{number}" for number in range(4)]
+
+
+def _plan(services: Services, directory: Path) -> RestorePlan:
+    request = RestoreRequest("shop", RestoreTarget("backup"), directory)
+    return services.restores.plan(ACTOR, request).plan
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,17 @@ from typing import get_args
 import pytest
 
 from tests.sweeps.faults import Harm, Moment, Step
-from tests.sweeps.ground import Lab
-from tests.sweeps.scenarios import Copy, MakeKeys, SealLog, TakeBackup, TakeLogicalBackup, Verify
+from tests.sweeps.ground import Ground, Lab
+from tests.sweeps.scenarios import (
+    Copy,
+    MakeKeys,
+    PlanRestore,
+    Restore,
+    SealLog,
+    TakeBackup,
+    TakeLogicalBackup,
+    Verify,
+)
 from tests.sweeps.sweep import Reference, Scenario, clean_runs, sweep
 
 HARMS = pytest.mark.parametrize("harm", get_args(Harm))
@@ -33,6 +42,21 @@ def test_taking_a_backup(with_keys: Lab, harm: Harm) -> None:
 @HARMS
 def test_verifying_a_backup(with_backup: Lab, harm: Harm) -> None:
     hold(with_backup, Verify(), harm)
+
+
+@HARMS
+def test_planning_a_restore(with_backup: Lab, harm: Harm) -> None:
+    hold(with_backup, PlanRestore(), harm)
+
+
+def test_a_restore_whose_streams_break_off(keys: Ground) -> None:
+    def within_a_stream(step: Step, moment: Moment) -> bool:
+        return step.name.startswith("open_range backups/") and moment == "middle"
+
+    TakeBackup(whole_cluster=True).run(keys)
+    lab = Lab(keys, keys.directory.with_suffix(".copies"))
+    found = sweep(lab, Restore(), "error", only=within_a_stream)
+    assert not found, "\n\n".join(map(str, found))
 
 
 @HARMS

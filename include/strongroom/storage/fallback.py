@@ -158,7 +158,8 @@ class FallbackStore(ObjectStore):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """What any of the stores holds, sorted by key; the first that has a key describes it.
 
-        A store that fails is told and left out. Where all fail, the listing does.
+        A store that cannot be listed is told and left out. One that breaks off half-way fails the listing, since
+        nobody knows what it had; so it is where all fail, or the rest hold nothing.
         """
         failures: builtins.list[StrongroomError] = []
         last = ""
@@ -166,16 +167,21 @@ class FallbackStore(ObjectStore):
             if info.key != last:
                 last = info.key
                 yield info
-        if len(failures) == len(self._stores):
+        if failures and (not last or len(failures) == len(self._stores)):
             raise failures[0]
 
     def _listings(
         self, prefix: str, failures: builtins.list[StrongroomError]
     ) -> builtins.list[Iterator[ObjectInfo]]:
         def listing(one: NamedStore) -> Iterator[ObjectInfo]:
+            begun = False
             try:
-                yield from one.store.list(prefix)
+                for info in one.store.list(prefix):
+                    begun = True
+                    yield info
             except _NEXT as error:
+                if begun:
+                    raise
                 failures.append(error)
                 self._tell(f"{one.name} could not be listed below {prefix}: {error.message}")
 

@@ -130,16 +130,35 @@ def test_a_listing_is_what_any_store_holds(
     assert found["a/3"] == len(b"first")
 
 
-@pytest.mark.parametrize("moment", ["before", "middle"])
 def test_a_listing_goes_on_without_a_store_that_fails_and_says_so(
-    first: LocalObjectStore, second: LocalObjectStore, told: list[str], moment: str
+    first: LocalObjectStore, second: LocalObjectStore, told: list[str]
 ) -> None:
     for key in ("a", "b"):
         first.put_bytes(key, b"")
         second.put_bytes(key, b"")
-    stores = [NamedStore("store", broken(first, moment)), NamedStore("offsite", second)]
+    stores = [NamedStore("store", broken(first)), NamedStore("offsite", second)]
     assert [info.key for info in FallbackStore(stores, told.append).list("")] == ["a", "b"]
     assert "store could not be listed" in told[0]
+
+
+def test_a_listing_that_breaks_off_is_not_taken_for_a_whole_one(
+    first: LocalObjectStore, second: LocalObjectStore, told: list[str]
+) -> None:
+    first.put_bytes("a", b"")
+    first.put_bytes("b", b"")
+    second.put_bytes("a", b"")
+    stores = [NamedStore("store", broken(first, "middle")), NamedStore("offsite", second)]
+    with pytest.raises(StoreUnavailableError):
+        list(FallbackStore(stores, told.append).list(""))
+
+
+def test_an_empty_listing_never_stands_for_a_store_that_failed(
+    first: LocalObjectStore, second: LocalObjectStore, told: list[str]
+) -> None:
+    first.put_bytes("a", b"")
+    stores = [NamedStore("store", broken(first)), NamedStore("offsite", second)]
+    with pytest.raises(StoreUnavailableError):
+        list(FallbackStore(stores, told.append).list(""))
 
 
 def test_a_listing_fails_where_every_store_does(
