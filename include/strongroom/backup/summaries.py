@@ -19,7 +19,7 @@ from strongroom.postgres import Connection, format_lsn, parse_lsn, server_errors
 
 _SUMMARIES = """
 SELECT start_lsn::text, end_lsn::text FROM pg_catalog.pg_available_wal_summaries()
- WHERE tli = %s AND end_lsn > %s::pg_lsn ORDER BY start_lsn, end_lsn
+ WHERE tli = %s AND end_lsn > %s::pg_lsn
 """
 _POSITIONS = """
 SELECT pg_catalog.pg_current_wal_lsn()::text, summarized_lsn::text FROM pg_catalog.pg_get_wal_summarizer_state()
@@ -92,7 +92,7 @@ def _why_not_summarised(control: Connection, timeline: int, parent: BackupManife
     if row is None or parse_lsn(row[0]) < parse_lsn(parent.stop_lsn):
         text = f"the source's WAL is behind {parent.backup_id}: it was set back to an earlier state"
         return WhyFull(FullReason.SET_BACK, text)
-    summaries = [(parse_lsn(start), parse_lsn(end)) for start, end in rows]
+    summaries = sorted((parse_lsn(start), parse_lsn(end)) for start, end in rows)
     missing = first_gap(parse_lsn(parent.start_lsn), parse_lsn(row[1]), summaries)
     if missing is None:
         return None
