@@ -38,7 +38,9 @@ def directory() -> Iterator[Path]:
 def server(directory: Path) -> Iterator[Cluster]:
     """A server with the source and all control databases."""
     with scratch_cluster(directory / "servers", find_binaries(), "sweep") as scratch:
-        cluster = scratch.cluster({"fsync": "off", "shared_buffers": "32MB", "max_connections": "40"})
+        cluster = scratch.cluster(
+            {"fsync": "off", "shared_buffers": "32MB", "max_connections": "40", "summarize_wal": "on"}
+        )
         cluster.initialise()
         cluster.start()
         with connect(cluster.conninfo(), application_name="test") as connection:

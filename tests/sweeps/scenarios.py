@@ -26,6 +26,7 @@ from strongroom.backup.restoring.request import RestoreRequest, RestoreTarget
 from strongroom.backup.verification import RestoreVerifier, VerificationChecks, VerificationParts
 from strongroom.backup.verification.levels import LADDER
 from strongroom.clock import SystemClock
+from strongroom.durations import Duration
 from strongroom.installation import initialise_keys
 from strongroom.postgres import connect
 from strongroom.services import Services
@@ -34,6 +35,7 @@ from tests.sweeps.ground import ACTOR, Ground
 from tests.sweeps.sweep import Scenario
 
 PLAN = BackupPlan("shop", "00" * 32)
+CHAIN_PLAN = BackupPlan("shop", "00" * 32, full_every=Duration.parse("7d"))
 LOGICAL_PLAN = BackupPlan("shop", "00" * 32, method="logical")
 _FACTS = ServerFacts("18.6", 18, "7000000000000000001", 1, 16 << 20, True)
 
@@ -79,6 +81,19 @@ class TakeBackup(Scenario):
         assert ground.manifests()
         with connect(ground.source, application_name="sweep") as connection:
             assert connection.execute("SELECT count(*) FROM pg_replication_slots").fetchone() == (0,)
+
+
+@dataclass(frozen=True)
+class ExtendChain(Scenario):
+    """`strongroom backup run shop`, where the policy has `full_every` and there is a full backup."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services:
+            BackupService(_backup_parts(services)).run(ACTOR, CHAIN_PLAN, ground.source)
+
+    def check(self, ground: Ground) -> None:
+        kinds = [manifest.kind for manifest in sorted(ground.manifests(), key=lambda one: one.backup_id)]
+        assert kinds == ["full", *["incremental"] * (len(kinds) - 1)]
 
 
 @dataclass(frozen=True)

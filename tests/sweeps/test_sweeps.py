@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import get_args
 
 import pytest
 
-from tests.sweeps.faults import Harm, Moment, Step
+from strongroom.storage import Condition, StoreError
+from tests.sweeps.faults import Faults, Harm, Moment, Step
 from tests.sweeps.ground import Ground, Lab
 from tests.sweeps.scenarios import (
     Copy,
+    ExtendChain,
     MakeKeys,
     PlanRestore,
     Restore,
@@ -88,6 +91,37 @@ def test_each_stream_of_a_logical_backup_that_breaks_off(with_keys: Lab) -> None
 
     found = sweep(with_keys, TakeLogicalBackup(), "error", only=within_a_stream)
     assert not found, "\n\n".join(map(str, found))
+
+
+@HARMS
+def test_extending_a_chain(keys: Ground, harm: Harm) -> None:
+    """Only what a full backup does not do as well: what it builds on, and each of its streams."""
+
+    def own(step: Step, moment: Moment) -> bool:
+        reads = step.name.startswith(("get_bytes backups/", "head backups/"))
+        return reads or (step.name.startswith("put_stream backups/") and moment == "middle")
+
+    ExtendChain().run(keys)
+    found = sweep(Lab(keys, keys.directory.with_suffix(".copies")), ExtendChain(), harm, only=own)
+    assert not found, "\n\n".join(map(str, found))
+
+
+class HidesFailures(Scenario):
+    """A command as none may be: it writes two objects, and says nothing when that fails."""
+
+    def run(self, ground: Ground, faults: Faults | None = None) -> None:
+        with ground.services(faults) as services, suppress(StoreError):
+            for name in ("first", "second"):
+                services.store.put_bytes(f"notes/{name}", b"", condition=Condition.OVERWRITE)
+
+    def check(self, ground: Ground) -> None:
+        assert "backups/" not in ground.object_keys()
+
+
+def test_a_sweep_finds_a_command_that_hides_its_failure(with_keys: Lab) -> None:
+    found = sweep(with_keys, HidesFailures(), "error")
+    assert {(one.fault.position, one.fault.moment) for one in found} >= {(1, "before"), (2, "before")}
+    assert all("neither failed nor succeeded" in one.problem for one in found)
 
 
 def test_every_command_run_twice(with_backup: Lab, escrow: str) -> None:
