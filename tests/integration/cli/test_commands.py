@@ -1,6 +1,7 @@
 """The command line, as a user walks it: what it prints, and the status that it ends with."""
 
 import json
+import shlex
 import subprocess
 
 import pytest
@@ -295,3 +296,24 @@ def test_a_copy_is_made_shown_and_proven(installation, tmp_path):
         assert "names no copies" in installation.run("copy", "run", "shop").stderr
     finally:
         installation.configure()
+
+
+def test_the_chapter_on_restoring_works_word_by_word(installation):
+    chapter = (REPOSITORY / "README.md").read_text().split("## Restore\n")[1]
+    lines = chapter.split("```sh\n")[1].split("```")[0].splitlines()
+    into = installation.shop.data_dir.parents[2] / "as-described"
+    for line in lines:
+        program, *arguments = shlex.split(line.replace("/var/tmp/shop-restored", str(into)))
+        assert program == "strongroom"
+        done = installation.run(*arguments)
+        assert done.returncode == 0, done.stderr
+    told = dict(line.split(": ", 1) for line in done.stdout.splitlines() if " it: " in line)
+    look = [
+        *shlex.split(told["Look at it"]),
+        "-d",
+        "shop",
+        "-Atc",
+        "SELECT count(*) > 0 FROM public.customer",
+    ]
+    assert subprocess.run(look, capture_output=True, text=True, check=True).stdout == "t\n"
+    subprocess.run(shlex.split(told["Stop it"].strip()), check=True, capture_output=True, cwd="/")

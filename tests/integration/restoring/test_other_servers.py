@@ -1,4 +1,4 @@
-"""Other major versions, without page checksums and with large segments: the server's words differ, the promise does not."""
+"""Another major version, without page checksums: the server's words differ, the promise does not."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -31,6 +30,8 @@ class RestoreReport:
         restored_bytes: what was written for the backup.
         archived_segments: how many segments of the archive were replayed.
         start_command: how to start it.
+        stop_command: how to stop it.
+        look_command: how to look at it.
     """
 
     database: str
@@ -49,6 +50,8 @@ class RestoreReport:
     restored_bytes: int
     archived_segments: int
     start_command: str
+    stop_command: str
+    look_command: str
 
     @property
     def seconds(self) -> float:
@@ -69,14 +72,11 @@ class RestoreReport:
             f"It took {self.seconds:.1f} s: {self.fetch_seconds:.1f} s to fetch and unpack,"
             f" {self.recovery_seconds:.1f} s to replay {self.archived_segments} archived segments.",
         ]
-        if self.running:
-            lines.append("The server runs.")
-        else:
-            lines.append(f"Start it:   {self.start_command}")
-        reach = f"psql -h {shlex.quote(self.socket_directory)} -U postgres"
         return [
             *lines,
-            f"Look at it: {reach}",
+            "The server runs." if self.running else f"Start it:   {self.start_command}",
+            f"Look at it: {self.look_command}",
+            f"Stop it:    {self.stop_command}",
             "It archives nothing and listens on no network until you say so in postgresql.conf;"
             " the files of the source lie beside as *.original.",
         ]

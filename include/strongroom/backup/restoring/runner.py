@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from strongroom.backup.continuous import ArchivedSegment
 from strongroom.backup.manifest import BackupManifest
@@ -50,7 +51,7 @@ from strongroom.backup.restoring.sizes import SPOOL_BYTES
 from strongroom.backup.restoring.spool import Spool
 from strongroom.backup.restoring.wal import WalRange, wal_problems
 from strongroom.clock import Clock
-from strongroom.postgres import Cluster, ScratchFullError, ServerBinaries, parse_lsn
+from strongroom.postgres import SUPERUSER, Cluster, ScratchFullError, ServerBinaries, parse_lsn
 from strongroom.vault import StoredObject
 
 Progress = Callable[[str, int, int], None]
@@ -247,7 +248,9 @@ class _Run:
             recovery_seconds=round(recovery_seconds, 3),
             restored_bytes=restored_bytes,
             archived_segments=plan.log.archived,
-            start_command=_start_command(self._place, self._sources.binaries),
+            start_command=_server_command(self._place, self._sources.binaries, "start"),
+            stop_command=_server_command(self._place, self._sources.binaries, "stop"),
+            look_command=_look_command(self._place, self._sources.binaries),
         )
 
 
@@ -259,9 +262,13 @@ def _keep_originals(data_dir: Path) -> None:
             path.rename(data_dir / f"{name}.original")
 
 
-def _start_command(place: RestorePlace, binaries: ServerBinaries) -> str:
-    """How to start the finished cluster from a shell."""
-    command = shlex.join(
-        [str(binaries.bin_dir / "pg_ctl"), "start", "-w", "-D", str(place.data), "-l", str(place.log)]
-    )
-    return f"sudo -u {place.account.name} {command}" if place.account else command
+def _server_command(place: RestorePlace, binaries: ServerBinaries, verb: Literal["start", "stop"]) -> str:
+    """How to start or stop the finished cluster from a shell; by root, as the user that owns it."""
+    log = ["-l", str(place.log)] if verb == "start" else []
+    user = ["runuser", "-u", place.account.name, "--"] if place.account else []
+    return shlex.join([*user, str(binaries.tool("pg_ctl")), verb, "-w", "-D", str(place.data), *log])
+
+
+def _look_command(place: RestorePlace, binaries: ServerBinaries) -> str:
+    """How to open a session."""
+    return shlex.join([str(binaries.tool("psql")), "-h", str(place.sockets), "-U", SUPERUSER])
