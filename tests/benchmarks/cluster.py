@@ -46,8 +46,15 @@ def document_cluster(
             yield cluster, Path(root)
 
 
-def change_rows(cluster: Cluster, one_in: int) -> None:
-    """Change every so many-th row, all over the table, and write the pages out."""
+def change_rows(cluster: Cluster, one_in: int, remainder: int) -> None:
+    """Change every so many-th row, all over the table, and write the pages out.
+
+    Args:
+        cluster: of `document_cluster`.
+        one_in: of how many rows one is changed.
+        remainder: which one, so that a further call changes others.
+    """
+    statement = f"UPDATE public.document SET changed_at = now() WHERE id % {one_in} = {remainder}"
     with connect(cluster.conninfo(), application_name="bench") as connection:
-        connection.execute(f"UPDATE public.document SET changed_at = now() WHERE id % {one_in} = 0".encode())
+        connection.execute(statement.encode())
         connection.execute("CHECKPOINT")
