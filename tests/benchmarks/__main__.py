@@ -10,7 +10,7 @@ from dataclasses import asdict
 from tests.benchmarks.rows import Row, table
 from tests.support import REPOSITORY
 
-BENCHMARKS = ("sealing", "backup", "logical", "audit", "parsing")
+BENCHMARKS = ("sealing", "backup", "peers", "incremental", "logical", "audit", "parsing")
 
 
 def main(names: list[str]) -> int:
