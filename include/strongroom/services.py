@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from strongroom.backup.continuous import WalArchive, WalShipper
     from strongroom.backup.copying import Replicator
     from strongroom.backup.indexing import CatalogKeeper
+    from strongroom.backup.restoring.approval import RestoreApprovals
     from strongroom.backup.restoring.logical import LogicalRestorer
     from strongroom.backup.restoring.service import RestoreService
     from strongroom.backup.verification import BackupVerifier, VerificationParts
@@ -329,6 +330,13 @@ class Services:
                 postgres_directories=self.settings.postgres_directories,
             )
         )
+
+    @cached_property
+    def restore_approvals(self) -> RestoreApprovals:
+        """Takes a second person's decisions on restore plans."""
+        from strongroom.backup.restoring.approval import RestoreApprovals
+
+        return RestoreApprovals(self.engine, self.sink)
 
     def read_manifest(self, key: str) -> BackupManifest:
         """A backup's manifest, its signature checked.

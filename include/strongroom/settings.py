@@ -42,6 +42,7 @@ _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "nightly_backup.*": ("operator",),
     "restore_verification.*": ("operator",),
     "wal_archive.*": ("operator",),
+    "restore": ("operator",),
     "audit_seal": ("operator",),
 }
 
@@ -134,6 +135,8 @@ class Settings(BaseSettings):
     policy_directory: Path = _POLICY_DIRECTORY
     expectations_directory: Path = Path("include/expectations")
     scratch_directory: Path = Path("/var/tmp/strongroom")  # noqa: S108 - made 0700, owned by us
+    restore_directory: Path = Path("/var/lib/strongroom/restored")
+    """Below it the `restore` pipeline may make directories, and nowhere else."""
     postgres_directories: tuple[Path, ...] = ()
     """Further places to look for a PostgreSQL server's programs."""
     dag_roles: Mapping[str, tuple[str, ...]] = Field(default_factory=lambda: dict(_OWN_PIPELINES))

@@ -40,7 +40,13 @@ def repository_dags():
 def test_every_pipeline_loads_and_is_documented(load):
     found = load()
     assert found["errors"] == {}
-    expected = {"nightly_backup.shop", "restore_verification.shop", "wal_archive.shop", "audit_seal"}
+    expected = {
+        "nightly_backup.shop",
+        "restore_verification.shop",
+        "wal_archive.shop",
+        "audit_seal",
+        "restore",
+    }
     assert expected <= found["dags"].keys()
     assert all(dag["documented"] for dag in found["dags"].values())
 

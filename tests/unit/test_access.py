@@ -2,7 +2,15 @@
 
 import pytest
 
-from strongroom.access import Actor, ActorKind, Permission, Role, require
+from strongroom.access import (
+    Actor,
+    ActorKind,
+    Permission,
+    Role,
+    SamePersonError,
+    require,
+    require_two_people,
+)
 from strongroom.errors import AccessDeniedError
 
 
@@ -26,3 +34,16 @@ def test_the_roles_add_up():
     both = actor(Role.AUDITOR, Role.APPLICATION)
     require(both, Permission.READ_AUDIT_LOG)
     require(both, Permission.STORE_OBJECT)
+
+
+def test_two_different_people_are_two():
+    assert require_two_people(" ada", "grace", "this restore") == ("ada", "grace")
+
+
+@pytest.mark.parametrize(
+    ("asked", "decided"),
+    [("ada", "ada"), ("ada", " Ada "), ("ada", None), ("ada", ""), (None, "grace"), ("", "")],
+)
+def test_one_person_or_nobody_is_not_enough(asked, decided):
+    with pytest.raises(SamePersonError):
+        require_two_people(asked, decided, "this restore")

@@ -1,5 +1,15 @@
-"""Who may do what: actors, roles, permissions."""
+"""Who may do what: actors, roles, permissions, and what needs two people."""
 
 from strongroom.access.actor import Actor, ActorKind, Permission, Role, RunReference, require
+from strongroom.access.four_eyes import SamePersonError, require_two_people
 
-__all__ = ["Actor", "ActorKind", "Permission", "Role", "RunReference", "require"]
+__all__ = [
+    "Actor",
+    "ActorKind",
+    "Permission",
+    "Role",
+    "RunReference",
+    "SamePersonError",
+    "require",
+    "require_two_people",
+]

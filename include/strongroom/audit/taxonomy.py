@@ -31,6 +31,8 @@ class EventType(enum.StrEnum):
     VERIFICATION_LEVEL_CHECK = "verification:level:check"
     VERIFICATION_PROOF_SIGN = "verification:proof:sign"
     RESTORE_PLAN_MAKE = "restore:plan:make"
+    RESTORE_PLAN_REQUEST = "restore:plan:request"
+    RESTORE_PLAN_APPROVE = "restore:plan:approve"
     RESTORE_RUN_EXECUTE = "restore:run:execute"
     RESTORE_SCRATCH_CREATE = "restore:scratch:create"
     RESTORE_SCRATCH_DESTROY = "restore:scratch:destroy"
@@ -88,6 +90,8 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.VERIFICATION_LEVEL_CHECK: OcsfClass(_DATASTORE, 1),
     EventType.VERIFICATION_PROOF_SIGN: OcsfClass(_DATASTORE, 5),
     EventType.RESTORE_PLAN_MAKE: OcsfClass(_DATASTORE, 1),
+    EventType.RESTORE_PLAN_REQUEST: OcsfClass(_ENTITY, 1),
+    EventType.RESTORE_PLAN_APPROVE: OcsfClass(_ENTITY, 3),
     EventType.RESTORE_RUN_EXECUTE: OcsfClass(_DATASTORE, 6),
     EventType.RESTORE_SCRATCH_CREATE: OcsfClass(_DATASTORE, 6),
     EventType.RESTORE_SCRATCH_DESTROY: OcsfClass(_DATASTORE, 7),

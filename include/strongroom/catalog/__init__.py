@@ -8,8 +8,9 @@ from strongroom.catalog.errors import (
     CatalogUnavailableError,
     ProofNotFoundError,
 )
-from strongroom.catalog.records import BackupRecord, ObjectRecord, ProofRecord
+from strongroom.catalog.records import ApprovalRecord, BackupRecord, ObjectRecord, ProofRecord
 from strongroom.catalog.repositories import (
+    ApprovalRepository,
     BackupRepository,
     ObjectRepository,
     ProofRepository,
@@ -17,6 +18,8 @@ from strongroom.catalog.repositories import (
 )
 
 __all__ = [
+    "ApprovalRecord",
+    "ApprovalRepository",
     "BackupNotFoundError",
     "BackupRecord",
     "BackupRepository",

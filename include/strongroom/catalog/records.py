@@ -64,3 +64,16 @@ class ProofRecord:
     rpo_seconds: float | None
     levels: Mapping[str, str]
     """Level (`L0` …) to status (`passed`, `failed`, `skipped`, `not_applicable`)."""
+
+
+@dataclass(frozen=True)
+class ApprovalRecord:
+    """A plan that a second person approved, for one run. It is no index of the bucket: it is decided here."""
+
+    plan_sha256: str
+    run: str
+    """The run that it was approved for: `<DAG id>/<run id>`."""
+    requested_by: str
+    """The account of the person who asked."""
+    approved_by: str
+    approved_at: datetime

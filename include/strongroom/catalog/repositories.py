@@ -16,7 +16,7 @@ from sqlalchemy.engine import RowMapping
 
 from strongroom.catalog import tables
 from strongroom.catalog.errors import BackupNotFoundError, ProofNotFoundError
-from strongroom.catalog.records import BackupRecord, ObjectRecord, ProofRecord
+from strongroom.catalog.records import ApprovalRecord, BackupRecord, ObjectRecord, ProofRecord
 
 
 class ObjectRepository:
@@ -161,6 +161,29 @@ class ProofRepository:
                 hint="`strongroom verify run DATABASE --backup ID` restores and proves it.",
             )
         return proofs[0]
+
+
+class ApprovalRepository:
+    """Plans that a second person approved."""
+
+    def add(self, connection: Connection, record: ApprovalRecord) -> None:
+        """Record an approval; again replaces what was known of it."""
+        values = asdict(record)
+        statement = insert(tables.approval).values(values)
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["plan_sha256", "run"], set_=values)
+        )
+
+    def find(self, connection: Connection, plan_sha256: str, run: str) -> ApprovalRecord | None:
+        """The approval of a plan for a run, or None."""
+        table = tables.approval
+        statement = select(table).where(table.c.plan_sha256 == plan_sha256, table.c.run == run)
+        row = connection.execute(statement).mappings().one_or_none()
+        return ApprovalRecord(**row) if row else None
+
+    def remove(self, connection: Connection, run: str) -> None:
+        """Withdraw whatever was approved for a run."""
+        connection.execute(delete(tables.approval).where(tables.approval.c.run == run))
 
 
 def _newest_backups() -> Select[Any]:

@@ -112,3 +112,13 @@ copy_proof = Table(
     Column("result", Text, nullable=False),
     Column("verified_at", DateTime(timezone=True), nullable=False),
 )
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("plan_sha256", Text, primary_key=True),
+    Column("run", Text, primary_key=True),
+    Column("requested_by", Text, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    Column("approved_at", DateTime(timezone=True), nullable=False),
+)

@@ -17,7 +17,9 @@ from strongroom.embedded.parts import ProcessPart
 from strongroom.embedded.rest import AirflowApi
 from strongroom.embedded.state import State, write_private
 
-ADMIN, VIEWER = "admin", "viewer"
+ADMIN, APPROVER, VIEWER = "admin", "approver", "viewer"
+"""Who signs in. What needs two people, such as a restore, is started by one and approved by another."""
+
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 _INHERITED = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "SSL_CERT_FILE")
 COMPONENTS: Mapping[str, str] = {
@@ -73,7 +75,7 @@ def _configuration(folder: StateFolder, credentials: Credentials, ports: Mapping
             "dags_are_paused_at_creation": False,
             "fernet_key": credentials.airflow_fernet_key,
             "auth_manager": _AUTH_MANAGER,
-            "simple_auth_manager_users": f"{ADMIN}:admin,{VIEWER}:viewer",
+            "simple_auth_manager_users": f"{ADMIN}:admin,{APPROVER}:user,{VIEWER}:viewer",
             "simple_auth_manager_passwords_file": folder.airflow_home / "passwords.json",
             "execution_api_server_url": f"{base}/execution/",
             "hostname_callable": "socket.gethostname",
@@ -112,7 +114,11 @@ def _configuration(folder: StateFolder, credentials: Credentials, ports: Mapping
 
 def write_passwords(folder: StateFolder, credentials: Credentials) -> None:
     """Write the sign-in passwords where Airflow looks for them, so that it makes none of its own."""
-    passwords = {ADMIN: credentials.airflow_admin, VIEWER: credentials.airflow_viewer}
+    passwords = {
+        ADMIN: credentials.airflow_admin,
+        APPROVER: credentials.airflow_approver,
+        VIEWER: credentials.airflow_viewer,
+    }
     write_private(folder.airflow_home / "passwords.json", json.dumps(passwords) + "\n")
 
 

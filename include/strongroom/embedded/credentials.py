@@ -11,6 +11,9 @@ from pathlib import Path
 from strongroom.embedded.errors import StateFolderError
 from strongroom.embedded.state import write_private
 
+_LATER = frozenset({"airflow_approver"})
+"""What a folder of an earlier version lacks, and is given."""
+
 
 def _password() -> str:
     return secrets.token_urlsafe(24)
@@ -32,6 +35,7 @@ class Credentials:
     s3_access_key: str = field(default_factory=lambda: "SR" + secrets.token_hex(9).upper())
     s3_secret_key: str = field(default_factory=_password)
     airflow_admin: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    airflow_approver: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     airflow_viewer: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     airflow_fernet_key: str = field(default_factory=_fernet_key)
     airflow_jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(64))
@@ -49,13 +53,19 @@ def load_credentials(path: Path) -> Credentials:
     """
     try:
         document = json.loads(path.read_text())
-        return Credentials(**{item.name: str(document[item.name]) for item in fields(Credentials)})
+        newer = _LATER - document.keys()
+        kept = {item.name: str(document[item.name]) for item in fields(Credentials) if item.name not in newer}
     except FileNotFoundError:
-        credentials = Credentials()
-        write_private(path, json.dumps(asdict(credentials), indent=2) + "\n")
-        return credentials
+        return _written(path, Credentials())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateFolderError(
             f"The credentials in {path} cannot be read ({type(error).__name__}).",
             hint="Put the file back. Without it the data in this folder opens no more: make clean starts anew.",
         ) from error
+    credentials = Credentials(**kept)
+    return _written(path, credentials) if newer else credentials
+
+
+def _written(path: Path, credentials: Credentials) -> Credentials:
+    write_private(path, json.dumps(asdict(credentials), indent=2) + "\n")
+    return credentials

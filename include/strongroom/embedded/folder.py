@@ -12,6 +12,7 @@
         s3/                  SeaweedFS: the bucket
         airflow/             Airflow's home
         scratch/             servers that backups are restored into
+        restored/            what the `restore` pipeline brings back
         logs/                one file per part; airflow/ holds the tasks' logs
 
 The folder can be entered (not read) by other users, because PostgreSQL runs as an unprivileged one when we
@@ -38,7 +39,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 STATE_VARIABLE = "STRONGROOM_STATE"
 _ELSEWHERE = Path("/var/lib/strongroom")
 _PRIVATE = ("keys", "s3", "airflow")
-_PASSABLE = ("postgres", "scratch", "logs")
+_PASSABLE = ("postgres", "scratch", "restored", "logs")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class StateFolder:
     def scratch(self) -> Path:
         """Where scratch servers live."""
         return self.path / "scratch"
+
+    @property
+    def restored(self) -> Path:
+        """Where the `restore` pipeline may make directories."""
+        return self.path / "restored"
 
     def log(self, name: str) -> Path:
         """One part's log."""

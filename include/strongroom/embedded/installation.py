@@ -117,6 +117,7 @@ class Installation:
             "policy_directory": str(include / "policy"),
             "expectations_directory": str(include / "expectations"),
             "scratch_directory": str(self.folder.scratch),
+            "restore_directory": str(self.folder.restored),
             "databases": {"shop": conninfo(self.ports[at.SHOP], self._backup_database())},
         }
         heading = "# Written by `make up`, anew each time.\n"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from strongroom.embedded import addresses as at
 from strongroom.embedded.airflow_parts import (
     ADMIN,
+    APPROVER,
     COMPONENTS,
     airflow_command,
     all_running,
@@ -190,6 +191,9 @@ def _say_what_is_there(installation: Installation, state: State, progress: Progr
     progress.say()
     progress.say(f"Airflow   http://{at.LOOPBACK}:{installation.ports[at.UI]}")
     progress.say(f"Sign in   {ADMIN} / {installation.credentials.airflow_admin}")
+    progress.say(
+        f"Approve   {APPROVER} / {installation.credentials.airflow_approver} (a second person, for restores)"
+    )
     progress.say(f"Logs      {installation.folder.link / 'logs'}")
     for escrow in installation.folder.escrow_keys():
         progress.say(f"Escrow    {escrow} opens every backup: move it off this machine")

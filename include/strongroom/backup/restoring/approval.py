@@ -1,0 +1,146 @@
+"""Four eyes on a restore: a second person approves a plan by its hash, for one run; only that plan is executed.
+
+The decision is checked and recorded where it arrives; the run that executes the plan asks the control database,
+and nothing that was handed from task to task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from strongroom.access import Actor, ActorKind, SamePersonError, require_two_people
+from strongroom.audit import AuditSink, Event, EventType, Target
+from strongroom.backup.manifest import manifest_key
+from strongroom.backup.restoring.errors import PlanChangedError
+from strongroom.backup.restoring.plan import RestorePlan
+from strongroom.catalog import ApprovalRecord, ApprovalRepository
+from strongroom.errors import RefusedError, StrongroomError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+class NotApprovedError(RefusedError):
+    """Nobody has approved this plan for this run."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A person's answer to a plan.
+
+    Args:
+        approved: whether it was yes.
+        plan_sha256: the hash of the plan that the person saw and named.
+        requested_by: the account of the person who started the run; None when it was no person.
+        decided_by: the account of the person who answered; None when it was no person.
+        decided_at: when.
+        run: the run: `<DAG id>/<run id>`.
+    """
+
+    approved: bool
+    plan_sha256: str
+    requested_by: str | None
+    decided_by: str | None
+    decided_at: datetime
+    run: str
+
+
+class RestoreApprovals:
+    """Takes decisions, and remembers the approvals.
+
+    Args:
+        engine: the control database.
+        sink: takes the events.
+    """
+
+    def __init__(self, engine: Engine, sink: AuditSink) -> None:
+        self._engine = engine
+        self._sink = sink
+        self._approvals = ApprovalRepository()
+
+    def decide(self, plan: RestorePlan, decision: Decision) -> None:
+        """Check and record a decision. A rejection withdraws an earlier approval for the same run.
+
+        Raises:
+            SamePersonError: the person who asked approved it too; the refusal is recorded.
+            PlanChangedError: the approval names another plan's hash; that is recorded too.
+        """
+        try:
+            asked, decided = self._checked(plan, decision)
+        except StrongroomError as error:
+            with self._engine.begin() as connection:
+                self._approvals.remove(connection, decision.run)
+                self._emit(connection, plan, decision, "denied", error_class=type(error).__name__)
+            raise
+        with self._engine.begin() as connection:
+            self._approvals.remove(connection, decision.run)
+            if decision.approved:
+                record = ApprovalRecord(plan.sha256, decision.run, asked, decided, decision.decided_at)
+                self._approvals.add(connection, record)
+            self._emit(connection, plan, decision, "success" if decision.approved else "denied")
+
+    def require(self, plan: RestorePlan, run: str) -> ApprovalRecord:
+        """The approval of exactly this plan for this run.
+
+        Raises:
+            NotApprovedError: there is none.
+            SamePersonError: what is recorded names one person twice.
+        """
+        with self._engine.connect() as connection:
+            record = self._approvals.find(connection, plan.sha256, run)
+        if record is None:
+            raise NotApprovedError(
+                f"Nobody has approved the plan {plan.sha256} for this run.",
+                hint="Plan again, and let a second person approve the plan by its hash.",
+            )
+        require_two_people(record.requested_by, record.approved_by, "this restore")
+        return record
+
+    def _checked(self, plan: RestorePlan, decision: Decision) -> tuple[str, str]:
+        if not decision.approved:
+            return decision.requested_by or "", decision.decided_by or ""
+        people = require_two_people(decision.requested_by, decision.decided_by, "this restore")
+        if decision.plan_sha256.strip().lower() != plan.sha256:
+            raise PlanChangedError(
+                "The approval names another plan's hash, or none.",
+                hint="Copy the plan hash from the text into the field; if the plan changed meanwhile, read it again.",
+            )
+        return people
+
+    def _emit(
+        self, connection: Connection, plan: RestorePlan, decision: Decision, outcome: Any, **members: Any
+    ) -> None:
+        """Who asked, and who decided what. Both appear as commitments."""
+        people: tuple[tuple[EventType, str | None, Any, dict[str, Any]], ...] = (
+            (EventType.RESTORE_PLAN_REQUEST, decision.requested_by, "success", {}),
+            (EventType.RESTORE_PLAN_APPROVE, decision.decided_by, outcome, members),
+        )
+        for event_type, name, result, further in people:
+            if name:
+                self._sink.emit(connection, _event(event_type, name, result, plan, decision, further))
+
+
+def _event(
+    event_type: EventType,
+    name: str,
+    outcome: Any,
+    plan: RestorePlan,
+    decision: Decision,
+    members: dict[str, Any],
+) -> Event:
+    return Event(
+        type=event_type,
+        phase="result",
+        outcome=outcome,
+        actor=Actor(name, ActorKind.PERSON, frozenset()),
+        target=Target("backup", manifest_key(plan.database, plan.backup_id)),
+        database=plan.database,
+        hashes={"plan_sha256": plan.sha256},
+        details={"approved": decision.approved},
+        **members,
+    )
+
+
+__all__ = ["Decision", "NotApprovedError", "RestoreApprovals", "SamePersonError"]

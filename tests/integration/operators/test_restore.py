@@ -1,0 +1,114 @@
+"""The restore pipeline's operators: plan, a second person's word, execution."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support import REPOSITORY
+
+EXECUTE = """
+import json, sys
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from strongroom_airflow.operators import restore
+name, arguments, conf, event = (json.loads(text) for text in sys.argv[1:])
+fields = ["database", "target", "folder", "time", "value", "backup_id", "start"]
+context = {
+    "ti": SimpleNamespace(dag_id="restore", run_id="manual__1", task_id="task", try_number=1, map_index=-1),
+    "dag_run": SimpleNamespace(conf=conf, triggering_user_name="ada"), "params": dict.fromkeys(fields),
+}
+approval = {"subject": "Restore?", "params": restore.plan_hash_field()}
+extra = approval if name == "ApproveRestoreOperator" else {}
+operator = getattr(restore, name)(task_id="task", **extra, **arguments)
+try:
+    if event is None:
+        value = operator.execute(context)
+    else:
+        event["responded_at"] = datetime.now(timezone.utc)
+        value = bool(operator.execute_complete(context, event))
+    print("RESULT" + json.dumps({"value": value}))
+except Exception as error:
+    print("RESULT" + json.dumps({"error": type(error).__name__, "message": str(error)}))
+"""
+
+
+@pytest.fixture
+def run(installation, open_folder, tmp_path):
+    installation.configure(restore_directory=str(open_folder / "restored"))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "PYTHONPATH": f"{REPOSITORY / 'include'}:{REPOSITORY / 'plugins'}",
+        "STRONGROOM_SETTINGS": str(installation.folder / "settings.yaml"),
+    }
+
+    def run(operator, arguments, conf=None, event=None):
+        values = [json.dumps(value) for value in (operator, arguments, conf or {}, event)]
+        done = subprocess.run(
+            [sys.executable, "-c", EXECUTE, *values],
+            env=environment, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert "RESULT" in done.stdout, done.stderr[-3000:]
+        answer = json.loads(done.stdout.rsplit("RESULT", 1)[1])
+        return SimpleNamespace(**{"value": None, "error": None, "message": "", **answer})
+
+    yield run
+    installation.configure()
+
+
+def answer(who, plan_hash, option="Approve"):
+    """What Airflow hands over when somebody has answered."""
+    person = {"id": who, "name": who}
+    return {"chosen_options": [option], "params_input": {"plan_hash": plan_hash}, "responded_by_user": person}
+
+
+def test_only_what_a_second_person_approved_is_restored(run, installation, open_folder):
+    planned = run("RestorePlanOperator", {"database": "shop", "target": "backup", "folder": "first"}).value
+    assert planned["sha256"] in planned["text"]
+    unapproved = run("RestoreOperator", {"planned": planned})
+    assert unapproved.error == "NotApprovedError"
+    own = run("ApproveRestoreOperator", {"planned": planned}, event=answer("ada", planned["sha256"]))
+    assert own.error == "SamePersonError"
+    blind = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", ""))
+    assert blind.error == "PlanChangedError"
+    rejected = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", "", "Reject"))
+    assert rejected.error == "HITLRejectException"
+    assert run("RestoreOperator", {"planned": planned}).error == "NotApprovedError"
+    approved = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", planned["sha256"]))
+    assert (approved.error, approved.value) == (None, True)
+    changed = {**planned, "plan": {**planned["plan"], "directory": "/tmp/elsewhere"}}
+    assert run("RestoreOperator", {"planned": changed}).error == "NotApprovedError"
+    done = run("RestoreOperator", {"planned": planned})
+    assert done.error is None, done.message
+    assert done.value["data_directory"] == str(open_folder / "restored" / "first" / "data")
+    assert (open_folder / "restored" / "first" / "data" / "PG_VERSION").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"folder": "../up"}, "cannot be a restore's folder"),
+        ({"database": "shpo"}, "No policy"),
+        ({"target": "time"}, "needs `time`"),
+        ({"target": "time", "time": "2026-11-24T10:00:00"}, "names no time zone"),
+        ({"target": "backup", "value": "0/1"}, "does not use it"),
+        ({"target": "time", "time": "2001-01-01T00:00:00Z"}, ""),
+        ({"backup_id": "20200101T000000Z-0000"}, "20200101T000000Z-0000"),
+    ],
+)
+def test_what_cannot_be_restored_is_refused_in_the_plan(run, arguments, message):
+    asked = {"database": "shop", "target": "backup", "folder": "refused", **arguments}
+    refused = run("RestorePlanOperator", asked)
+    assert refused.error is not None
+    assert message in refused.message
+
+
+def test_a_misspelt_field_of_a_request_is_not_ignored(run):
+    asked = {"database": "shop", "target": "backup", "folder": "refused"}
+    refused = run("RestorePlanOperator", asked, conf={"tiem": "2026-11-24T10:00:00Z"})
+    assert (refused.error, "tiem" in refused.message) == ("InputError", True)
