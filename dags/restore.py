@@ -39,6 +39,8 @@ Into a **new** directory below the settings' `restore_directory`, never over any
 When the person who started the run has answered by mistake, clear the task *approve*: it asks again.
 """
 
+MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"
+
 PARAMS = {
     "database": Param(
         type="string", enum=[policy.database for policy in policies()], title="Database",
@@ -58,8 +60,8 @@ PARAMS = {
         title="Restore to",
     ),
     "time": Param(
-        None, type=["null", "string"], format="date-time", title="Moment",
-        description="For a moment only. Over REST with its time zone: 2026-11-24T22:10:05+01:00.",
+        None, type=["null", "string"], pattern=MOMENT, title="Moment",
+        description="For a moment only, to the second and with its time zone: 2026-11-24T22:10:05+01:00.",
     ),
     "value": Param(
         None, type=["null", "string"], maxLength=63, title="Position or restore point",
@@ -84,7 +86,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=8,  # one that waits for its approval must not hold up another one
     allowed_run_types=["manual"],
     default_args={**RETRY_ARGUMENTS, "queue": "restore"},
     params=PARAMS,

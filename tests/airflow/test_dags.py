@@ -52,8 +52,9 @@ def test_every_pipeline_loads_and_is_documented(load):
 
 
 def test_no_pipeline_catches_up_or_runs_twice_at_once(load):
-    for dag in load()["dags"].values():
-        assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    for dag_id, dag in load()["dags"].items():
+        assert dag["catchup"] is False
+        assert dag["max_active_runs"] == 1 or dag_id == "restore"  # each into a folder of its own
 
 
 def test_the_log_is_sealed_at_the_end_of_each_pipeline(load):

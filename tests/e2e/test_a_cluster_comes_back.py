@@ -46,7 +46,7 @@ def await_task(running, run_id: str, task_id: str, *states: str) -> str:
     return str(found[0])
 
 
-def answer(running, user: str, run_id: str, option: str, plan_hash: str) -> None:
+def answer(running, user: str, run_id: str, option: str, plan_hash: str | None) -> None:
     """Answer as a person."""
     running.api(user)._authorised(
         "PATCH",
@@ -113,14 +113,14 @@ def _stop(data_directory: str) -> None:
 def test_a_rejection_restores_nothing(running):
     run_id = ask(running, "rejected")
     await_task(running, run_id, "approve", "awaiting_input")
-    answer(running, APPROVER, run_id, "Reject", "")
+    answer(running, APPROVER, run_id, "Reject", None)
     await_task(running, run_id, "restore", "upstream_failed", "skipped")
     assert not (running.folder.restored / "rejected").exists()
 
 
 @pytest.mark.parametrize(
     "conf",
-    [{"database": "shpo"}, {"folder": "../up"}, {"target": "yesterday"}, {"backup_id": "newest"}],
+    [{"database": "shpo"}, {"folder": "../up"}, {"target": "yesterday"}, {"time": "2026-11-24 10:00"}],
 )
 def test_a_form_with_a_wrong_field_is_refused_at_once(running, conf):
     with pytest.raises(ApiError) as refused:

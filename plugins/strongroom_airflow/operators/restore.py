@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     from strongroom.backup.restoring.plan import RestorePlan
 
 HASH_FIELD = "plan_hash"
+_COLUMNS = 88
 
 
 def plan_hash_field() -> dict[str, Param]:
     """The field of the approval in which a person names the plan."""
     field = Param(
-        "",
-        type="string",
-        pattern="^([0-9a-f]{64})?$",
+        None,
+        type=["null", "string"],
+        pattern="^[0-9a-f]{64}$",
         title="Plan hash",
-        description="To approve, copy the plan hash from the text above: it says which plan you have read.",
+        description="To approve, copy the plan's hash from above: it says which plan you read. To reject, leave it.",
     )
     return {HASH_FIELD: field}
 
@@ -118,7 +120,8 @@ class ApproveRestoreOperator(ApprovalOperator):
         """Show the plan, and wait."""
         self.body = (
             "The restore runs exactly as this plan says, once **somebody else than the person who started the run**"
-            f" approves it by its hash.\n\n```text\n{self.planned['text']}\n```\n"
+            f" approves it by its hash.\n\n```text\n{_wrapped(self.planned['text'])}\n```\n\n"
+            f"Plan hash: `{self.planned['sha256']}`\n"
         )
         return super().execute(context)
 
@@ -168,6 +171,11 @@ class RestoreOperator(BaseOperator):
         for line in report.lines():
             self.log.info(line)
         return report.document()
+
+
+def _wrapped(lines: str) -> str:
+    """A plan's lines, none wider than the page: what is cut off is not read."""
+    return "\n".join(fill(line, _COLUMNS, subsequent_indent=" " * 13) for line in lines.splitlines())
 
 
 def _refuse_unknown_fields(context: Context) -> None:

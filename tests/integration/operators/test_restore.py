@@ -76,7 +76,7 @@ def test_only_what_a_second_person_approved_is_restored(run, installation, open_
     assert own.error == "SamePersonError"
     blind = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", ""))
     assert blind.error == "PlanChangedError"
-    rejected = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", "", "Reject"))
+    rejected = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", None, "Reject"))
     assert rejected.error == "HITLRejectException"
     assert run("RestoreOperator", {"planned": planned}).error == "NotApprovedError"
     approved = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", planned["sha256"]))
