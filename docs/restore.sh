@@ -15,7 +15,7 @@ if [ "${1:-}" = --fetch ]; then
   open() { if [[ $1 == *.zst.age ]]; then age -d -i identity "$1" | zstd -dqc; else age -d -i identity "$1"; fi; }
   open "bucket/$file" > "$out.part"; mv "$out.part" "$out"; exit 0
 fi
-die() { printf 'NOT RESTORED: %s\n' "$*" >&2; exit 1; }
+die() { printf 'NOT RESTORED: %s\n' "$*" >&2; trap - ERR; exit 1; }; trap 'die "the script stopped at its line $LINENO."' ERR
 bucket='' identity='' database='' directory='' backup='' key='' kind=backup value=''
 while [ $# -gt 0 ]; do
   case $1 in
@@ -95,7 +95,7 @@ done
 short="the log ends before $next"; [ "$newest" -lt "$at" ] || short="the log has a gap: $next is missing"
 covered=$(while read -r on switch; do receipts "$on" | xargs -r -d '\n' cat | { grep -oE '"covered":\{"clock":"[^"]*","position":"[^"]*"' || true; } |
   while IFS='"' read -r _ _ _ _ _ clock _ _ _ position _; do position=$(number "$position"); [ "$position" -gt $((at * size)) ] || [ "$position" -gt "$switch" ] || echo "$clock"; done
-done < "$work/way" | sort | tail -n 1)
+done < "$work/way" | sort | tail -n 1 || true)
 case $kind in
   time) [[ ! $value > $covered ]] || die "$short; everything is there up to ${covered:-the backup} only. Choose an earlier time." ;;
   lsn) [ "$(number "$value")" -le $((at * size)) ] || die "$short. Choose an earlier position." ;;

@@ -17,8 +17,7 @@ import pytest
 
 from strongroom.audit import QueueSink
 from strongroom.backup import BackupParts, BackupPlan, BackupService
-from strongroom.backup.continuous import ArchivedSegment, Covered, SegmentsReceipt
-from strongroom.backup.continuous.layout import segment_key
+from strongroom.backup.continuous import SlotWalShipper, WalParts, WalPlan
 from strongroom.catalog import open_engine, upgrade
 from strongroom.clock import SystemClock
 from strongroom.postgres import Cluster, connect, find_binaries, scratch_cluster, service_account
@@ -29,8 +28,6 @@ from strongroom.vault import SealedVault, VaultParts
 from tests.integration.backup.world import ACTOR
 from tests.integration.disaster.document import SCRIPT, Desk
 from tests.support import TEST_DATA, require
-
-SEGMENT = 1 << 24
 
 
 @dataclass
@@ -66,43 +63,12 @@ class Site:
         return moment
 
     def ship(self) -> None:
-        """Seal what the source has archived, and sign receipts, as continuous WAL has them."""
-        position, clock = self.sql("SELECT pg_current_wal_insert_lsn()::text, clock_timestamp()")[0]
-        self.sql("SELECT pg_create_restore_point('drain')")  # so that there is something to switch away from
-        last = self.sql("SELECT pg_walfile_name(pg_switch_wal())")[0][0]
-        archive, system = self.folder / "archive", self.system
-        deadline = time.monotonic() + 30
-        while not (archive / last).exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        segments = []
-        for path in sorted(archive.iterdir()):
-            if len(path.name) == 24:
-                stored = self.parts.vault.store(
-                    ACTOR, segment_key("pagila", system, path.name), [path.read_bytes()], kind="wal"
-                )
-                segments.append(
-                    ArchivedSegment(
-                        path.name, stored.key, stored.size_bytes, stored.sha256, SEGMENT, stored.epoch_ids
-                    )
-                )
-            path.unlink()
-        receipt = SegmentsReceipt(
-            database="pagila",
-            system_identifier=system,
-            timeline=1,
-            wal_segment_bytes=SEGMENT,
-            server_version="18",
-            segments=tuple(segments),
-            covered=Covered(clock, position),
-            fencing_number=1,
-            policy_sha256="00" * 32,
-            software={"strongroom": "test"},
+        """Ship everything that was committed up to now."""
+        of = self.parts
+        parts = WalParts(of.store, of.vault, of.engine, of.sink, of.signer, of.clock)
+        SlotWalShipper(parts).ship(
+            ACTOR, WalPlan("pagila", "00" * 32, "pagila"), self.cluster.conninfo("pagila")
         )
-        self.parts.store.put_bytes(receipt.key, receipt.sign(self.signer))
-
-    @property
-    def system(self) -> str:
-        return self.sql("SELECT system_identifier::text FROM pg_control_system()")[0][0]
 
 
 def content(conninfo: str) -> dict[str, str]:
@@ -133,18 +99,10 @@ def site(control_server: Cluster) -> Iterator[Site]:
     """Pagila and its installation."""
     require("Pagila (../shared/data)", (TEST_DATA / "pagila.sql").is_file())
     folder = Path(tempfile.mkdtemp(prefix="sr-site-"))
-    folder.chmod(0o777)
-    (folder / "archive").mkdir(mode=0o777)
-    (folder / "archive").chmod(0o777)
+    folder.chmod(0o755)
     (folder / "bucket").mkdir()
     with scratch_cluster(folder / "servers", find_binaries(), "pagila") as scratch:
-        cluster = scratch.cluster(
-            {
-                "fsync": "off",
-                "archive_mode": "on",
-                "archive_command": f"cp %p {folder}/%f && mv {folder}/%f {folder}/archive/%f",
-            }
-        )
+        cluster = scratch.cluster({"fsync": "off"})
         cluster.initialise()
         cluster.start()
         with connect(cluster.conninfo(), application_name="test") as connection:
@@ -184,10 +142,11 @@ def told(site: Site) -> Told:
 
     def note(name: str) -> None:
         moments[name] = site.now()
-        positions[name] = site.sql("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+        positions[name] = site.sql("SELECT pg_current_wal_lsn()::text")[0][0]
         contents[name] = content(site.cluster.conninfo("pagila"))
 
     note("before")
+    site.ship()
     site.back_up()
     note("backup")
     site.sql(
