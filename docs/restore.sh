@@ -35,7 +35,7 @@ mkdir -m 700 -p "$work"; ln -s "$bucket" "$work/bucket"; ln -s "$identity" "$wor
 number() {                                                                                # of a position such as 0/3000060
   [[ $1 =~ ^([0-9A-F]{1,8})/([0-9A-F]{1,8})$ ]] && echo $((16#${BASH_REMATCH[1]} * 4294967296 + 16#${BASH_REMATCH[2]})) || die "$1 is no position."; }
 member() { sed -nE "s/.*\"$2\":\"?([^\",}]*).*/\1/p" "$1"; }                              # of a JSON document in one line
-objects() { grep -oE '\{"epoch_ids":\[[^]]*\],"key":"[^}]*\}' "$1" |                      # lines: name, SHA-256, key, size
+objects() { { grep -oE '\{"epoch_ids":\[[^]]*\],"key":"[^}]*\}' "$1" || true; } |           # lines: name, SHA-256, key, size
   sed -E 's/.*"key":"([^"]*)","name":"([^"]*)".*"sha256":"([^"]*)","size_bytes":([0-9]+).*/\2 \3 \1 \4/'; }
 signed() { [ -n "$key" ] || return 0                                                      # by the key that -k names
   grep -qF "\"key\":\"$key\"" "$1" || die "$1 is not signed by $key."
