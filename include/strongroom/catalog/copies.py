@@ -100,6 +100,12 @@ class CopyRepository:
         statement = insert(tables.copy_proof).values(asdict(proof))
         connection.execute(statement.on_conflict_do_nothing())
 
+    def has_proof(self, connection: Connection, proof_key: str) -> bool:
+        """Whether the index knows that proof of a copy."""
+        table = tables.copy_proof
+        statement = select(table.c.proof_key).where(table.c.proof_key == proof_key)
+        return connection.execute(statement).first() is not None
+
     def last_proof(self, connection: Connection, database: str, copy: str) -> CopyProof | None:
         """The newest proof of a copy, if there is one."""
         table = tables.copy_proof

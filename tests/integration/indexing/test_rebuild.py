@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -12,6 +13,8 @@ from strongroom.audit import verify_log
 from strongroom.backup.continuous import ArchivedSegment, SegmentsReceipt
 from strongroom.backup.continuous.layout import segment_key
 from strongroom.backup.indexing import Problem
+from strongroom.backup.verification.proof import read_proof
+from strongroom.catalog import CopyRepository
 from strongroom.errors import AccessDeniedError
 from strongroom.signing import SignerKey
 from strongroom.storage import LocalObjectStore, ObjectInfo, StoreUnavailableError
@@ -114,6 +117,19 @@ def test_a_proof_of_another_manifest_proves_nothing(survivor):
     report = survivor.rebuild()
     assert [item.problem for item in report.findings] == [Problem.NOT_BELIEVED]
     assert survivor.index()["proofs"] == []
+
+
+def test_what_a_verification_of_a_copy_found_is_indexed_as_that(survivor):
+    signer = survivor.place.signer
+    proof = replace(read_proof(survivor.proof.read_bytes(), signer.verifier), copy="offsite")
+    survivor.store.put_bytes(proof.key, proof.signed(signer))
+    report = survivor.rebuild()
+    assert (report.proofs.added, report.problem_count) == (2, 0)
+    with survivor.engine.connect() as connection:
+        found = CopyRepository().last_proof(connection, "shop", "offsite")
+    assert (found.backup_id, found.result) == (survivor.place.backup_id, "proven")
+    assert len(survivor.index()["proofs"]) == 1
+    assert survivor.rebuild().differences == 0
 
 
 def test_a_proof_that_was_altered_is_not_indexed(survivor):

@@ -16,7 +16,7 @@ from strongroom.backup.manifest import (
 )
 from strongroom.backup.records import backup_record
 from strongroom.backup.verification.proof import Proof, read_proof
-from strongroom.catalog import BackupRepository, ObjectRecord, ProofRepository
+from strongroom.catalog import BackupRepository, CopyRepository, ObjectRecord, ProofRepository
 from strongroom.sealing import read_epoch
 from strongroom.vault import StoredObject
 
@@ -118,7 +118,7 @@ class Manifests(IndexSource):
 
 
 class Proofs(IndexSource):
-    """What verifications found."""
+    """What verifications found, of the backups here and of those in copies."""
 
     def __init__(self, manifests: Manifests) -> None:
         self._manifests = manifests
@@ -135,6 +135,20 @@ class Proofs(IndexSource):
             record = read[0].record()
             if scan.proofs.count(repository.find(scan.connection, item.key), record):
                 repository.add(scan.connection, record)
+        self._read_of_copies(scan)
+
+    def _read_of_copies(self, scan: Scan) -> None:
+        repository = CopyRepository()
+        for item in scan.inventory.objects("copies/%/proofs/%.json"):
+            read = scan.document(
+                item.key, lambda data, key: read_proof(data, scan.trusted, f"The proof {key}")
+            )
+            if read is None or not self._belongs(scan, item.key, read[0]) or read[0].copy is None:
+                continue
+            scan.inventory.claim([item.key])
+            known = repository.has_proof(scan.connection, item.key)
+            if scan.proofs.count(item.key if known else None, item.key):
+                repository.add_proof(scan.connection, read[0].copy, read[0].record())
 
     def _belongs(self, scan: Scan, key: str, proof: Proof) -> bool:
         """Whether the proof lies where it belongs, and is about the manifest that is there, if one is."""
