@@ -95,7 +95,7 @@ done
 short="the log ends before $next"; [ "$newest" -lt "$at" ] || short="the log has a gap: $next is missing"
 covered=$(while read -r on switch; do receipts "$on" | xargs -r -d '\n' cat | { grep -oE '"covered":\{"clock":"[^"]*","position":"[^"]*"' || true; } |
   while IFS='"' read -r _ _ _ _ _ clock _ _ _ position _; do position=$(number "$position"); [ "$position" -gt $((at * size)) ] || [ "$position" -gt "$switch" ] || echo "$clock"; done
-done < "$work/way" | sort | tail -n 1 || true)
+done < "$work/way" | sort | tail -n 1)
 case $kind in
   time) [[ ! $value > $covered ]] || die "$short; everything is there up to ${covered:-the backup} only. Choose an earlier time." ;;
   lsn) [ "$(number "$value")" -le $((at * size)) ] || die "$short. Choose an earlier position." ;;
