@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from strongroom.access import Actor
-from strongroom.audit import AuditSink, Event, EventType, PolicyReference, Target
+from strongroom.audit import AuditSink, EventType, Target
 from strongroom.backup.debris import Removed, complete_backups, find_debris, remove_debris
 from strongroom.backup.errors import ManifestError
 from strongroom.backup.manifest import BackupManifest, backup_prefix, manifest_key, read_manifest
+from strongroom.backup.recording import RunLog
 from strongroom.backup.server_manifest import ServerManifest
 from strongroom.catalog import (
     BackupRecord,
     BackupRepository,
-    CatalogUnavailableError,
     ObjectRepository,
     ServerManifestRepository,
 )
@@ -26,7 +24,7 @@ from strongroom.errors import IntegrityError, StrongroomError
 from strongroom.storage import ObjectStore
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
     from strongroom.backup.interface import EngineResult
     from strongroom.backup.service import BackupPlan
@@ -67,9 +65,8 @@ class Recorder:
         self, engine: Engine, sink: AuditSink, actor: Actor, plan: BackupPlan, correlation_id: str
     ) -> None:
         self.correlation_id = correlation_id
-        self._engine = engine
-        self._sink = sink
-        self._actor = actor
+        target = Target("backup", backup_prefix(plan.database))
+        self._log = RunLog(engine, sink, actor, plan.database, target, plan.policy_sha256, correlation_id)
         self._plan = plan
         self._removed = Removed((), (), 0, 0)
         self._backups = BackupRepository()
@@ -78,17 +75,17 @@ class Recorder:
 
     def attempt(self) -> None:
         """The run is about to begin."""
-        self._emit(EventType.BACKUP_RUN_EXECUTE, "attempt")
+        self._log.emit(EventType.BACKUP_RUN_EXECUTE, "attempt")
 
     def refused(self, error: BaseException) -> None:
         """The actor may not."""
         details = {"permission": "run_backup"}
-        self._emit(EventType.ACCESS_PERMISSION_REFUSE, "result", "denied", error=error, details=details)
+        self._log.emit(EventType.ACCESS_PERMISSION_REFUSE, "result", "denied", error=error, details=details)
 
     def failure(self, error: BaseException) -> None:
         """The run failed. When even that cannot be recorded, the error says so."""
         try:
-            self._emit(EventType.BACKUP_RUN_EXECUTE, "result", "failure", error=error)
+            self._log.emit(EventType.BACKUP_RUN_EXECUTE, "result", "failure", error=error)
         except StrongroomError as unrecorded:
             error.add_note(f"This failure could not be recorded: {unrecorded.message}")
 
@@ -97,7 +94,7 @@ class Recorder:
         debris = find_debris(store, self._plan.database)
         if debris.objects:
             counts = {"objects": len(debris.objects), "backups": len(debris.backup_ids)}
-            self._emit(EventType.BACKUP_DEBRIS_REMOVE, "attempt", counts=counts)
+            self._log.emit(EventType.BACKUP_DEBRIS_REMOVE, "attempt", counts=counts)
         self._removed = remove_debris(store, self._plan.database, debris)
         if self._removed or self._removed.locked_keys:
             self._record_removal(self._removed)
@@ -113,11 +110,11 @@ class Recorder:
     ) -> BackupSummary:
         """The backup is complete: its record, its event and PostgreSQL's manifest of it are written together."""
         chain = manifest.chain
-        with self._transaction() as connection:
+        with self._log.transaction() as connection:
             self._backups.add(connection, backup_record(manifest, manifest_sha256))
             pieces = result.server_manifest.pieces if result.server_manifest else ()
             self._manifests.keep(connection, manifest.database, manifest.backup_id, pieces)
-            event = self._event(
+            event = self._log.event(
                 EventType.BACKUP_RUN_EXECUTE,
                 "result",
                 "success",
@@ -137,7 +134,7 @@ class Recorder:
                     "why_full": str(result.why_full.reason) if result.why_full else None,
                 },
             )
-            self._sink.emit(connection, event)
+            self._log.sink.emit(connection, event)
         return BackupSummary(
             backup_id=manifest.backup_id,
             database=manifest.database,
@@ -159,7 +156,7 @@ class Recorder:
 
     def server_manifest(self, manifest: BackupManifest) -> ServerManifest | None:
         """PostgreSQL's manifest of a backup from the control database; None when it has none or another one."""
-        with self._transaction() as connection:
+        with self._log.transaction() as connection:
             pieces = self._manifests.pieces(connection, manifest.backup_id)
             try:
                 return ServerManifest.decompressed(pieces, manifest.server_manifest_sha256 or "")
@@ -167,10 +164,10 @@ class Recorder:
                 return None
 
     def _record_removal(self, removed: Removed) -> None:
-        with self._transaction() as connection:
+        with self._log.transaction() as connection:
             for key in removed.object_keys:
                 self._objects.remove(connection, key)
-            event = self._event(
+            event = self._log.event(
                 EventType.BACKUP_DEBRIS_REMOVE,
                 "result",
                 "partial" if removed.locked_keys else "success",
@@ -181,10 +178,10 @@ class Recorder:
                     "removed_bytes": removed.size_bytes,
                 },
             )
-            self._sink.emit(connection, event)
+            self._log.sink.emit(connection, event)
 
     def _record_unrecorded(self, store: ObjectStore, trusted: VerifierKey) -> None:
-        with self._transaction() as connection:
+        with self._log.transaction() as connection:
             known = {record.backup_id for record in self._backups.list(connection, self._plan.database)}
         for backup_id in complete_backups(store, self._plan.database):
             if backup_id not in known:
@@ -198,52 +195,8 @@ class Recorder:
             manifest = read_manifest(data, trusted)
         except IntegrityError:
             return  # of another installation or altered: not ours to index, and a verification says so
-        with self._transaction() as connection:
+        with self._log.transaction() as connection:
             self._backups.add(connection, backup_record(manifest, hashlib.sha256(data).hexdigest()))
-
-    def _emit(self, kind: EventType, phase: Any, outcome: Any = None, **members: Any) -> None:
-        with self._transaction() as connection:
-            self._sink.emit(connection, self._event(kind, phase, outcome, **members))
-
-    def _event(
-        self,
-        kind: EventType,
-        phase: Any,
-        outcome: Any = None,
-        *,
-        target: Target | None = None,
-        counts: Mapping[str, int] | None = None,
-        hashes: Mapping[str, str] | None = None,
-        details: Mapping[str, Any] | None = None,
-        error: BaseException | None = None,
-    ) -> Event:
-        return Event(
-            type=kind,
-            phase=phase,
-            outcome=outcome,
-            actor=self._actor,
-            target=target or Target("backup", backup_prefix(self._plan.database)),
-            database=self._plan.database,
-            policy=PolicyReference(self._plan.policy_sha256),
-            counts=counts or {},
-            hashes=hashes or {},
-            details=details or {},
-            correlation_id=self.correlation_id,
-            error_class=type(error).__name__ if error else None,
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        from sqlalchemy.exc import OperationalError
-
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise CatalogUnavailableError(
-                "The control database does not answer.",
-                hint="Is it running, and is `control_database` right?",
-            ) from error
 
 
 def backup_record(manifest: BackupManifest, manifest_sha256: str) -> BackupRecord:

@@ -150,7 +150,7 @@ class SlotWalShipper(WalShipper):
         return dropped
 
     def _authorised(self, actor: Actor, plan: WalPlan) -> WalRecorder:
-        recorder = WalRecorder(self._parts.engine, self._parts.sink, actor, plan, uuid.uuid4().hex)
+        recorder = WalRecorder.of(self._parts.engine, self._parts.sink, actor, plan, uuid.uuid4().hex)
         try:
             require(actor, Permission.SHIP_WAL)
         except AccessDeniedError as error:
@@ -162,7 +162,7 @@ class SlotWalShipper(WalShipper):
         self, recorder: WalRecorder, conninfo: str, progress: Progress, skip_damaged: str | None
     ) -> WalSummary:
         store, signer = self._parts.store, self._parts.signer
-        actor, plan = recorder.actor, recorder.plan
+        actor, plan = recorder.log.actor, recorder.plan
         with ExitStack() as stack:
             control = stack.enter_context(connect(conninfo, application_name="strongroom wal"))
             _exclude_others(stack, control)

@@ -177,7 +177,7 @@ class Uploader:
                 database=self.plan.database,
                 recipients=self.plan.recipients,
                 compress=compress,
-                correlation_id=self.recorder.correlation_id,
+                correlation_id=self.recorder.log.correlation_id,
             )
 
     def _remove_leftover(self, key: str) -> None:
