@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -111,8 +112,12 @@ def sealed_manifest(vault: Vault, actor: Actor, parent: BackupManifest) -> Serve
     """
     try:
         item = parent.object("server_manifest")
-        with vault.fetch(actor, item.key, expect=item.stored()) as content:
-            return ServerManifest.of(content, parent.server_manifest_sha256 or "")
+        with ExitStack() as stack:
+            with vault.fetch(actor, item.key, expect=item.stored()) as content:
+                found = ServerManifest.of(content, parent.server_manifest_sha256 or "")
+                stack.callback(found.close)
+            stack.pop_all()  # the caller closes it
+            return found
     except (NoPrivateKeyError, AccessDeniedError):
         return WhyFull(
             FullReason.NO_SERVER_MANIFEST,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -156,12 +157,16 @@ class Recorder:
 
     def server_manifest(self, manifest: BackupManifest) -> ServerManifest | None:
         """PostgreSQL's manifest of a backup from the control database; None when it has none or another one."""
-        with self._log.transaction() as connection:
-            pieces = self._manifests.pieces(connection, manifest.backup_id)
-            try:
-                return ServerManifest.decompressed(pieces, manifest.server_manifest_sha256 or "")
-            except ManifestError:
-                return None
+        with ExitStack() as stack:
+            with self._log.transaction() as connection:
+                pieces = self._manifests.pieces(connection, manifest.backup_id)
+                try:
+                    found = ServerManifest.decompressed(pieces, manifest.server_manifest_sha256 or "")
+                except ManifestError:
+                    return None
+                stack.callback(found.close)
+            stack.pop_all()  # the caller closes it
+            return found
 
     def _record_removal(self, removed: Removed) -> None:
         with self._log.transaction() as connection:
