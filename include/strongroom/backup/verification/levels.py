@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from strongroom.backup.restoring import RecoveryTarget, configure, control_data, directory_command, recover
 from strongroom.backup.restoring.chains import combine
+from strongroom.backup.restoring.errors import TablespaceInLogError
 from strongroom.backup.restoring.guarding import refuse_created_tablespace
 from strongroom.backup.restoring.recovery import reached
 from strongroom.backup.restoring.tablespaces import settle_tablespaces
@@ -95,9 +96,13 @@ class WalComplete(Level):
             report.failed("WAL continuity", named(problems) + ". Verify an older backup, and take a new one.")
             return
         report.passed("WAL continuity", "no segment is missing", {"segments": len(wanted.segments())})
-        for path in wal_files(wanted, places):
-            refuse_created_tablespace(path, restore.scratch.binaries)
-        report.passed("tablespaces", "none is created on the way, which would write to the source's own")
+        try:
+            for path in wal_files(wanted, places):
+                refuse_created_tablespace(path, restore.scratch.binaries)
+        except TablespaceInLogError as error:
+            report.failed_with("tablespaces", error)
+        else:
+            report.passed("tablespaces", "none is created on the way, which would write to the source's own")
         check_archived_log(restore, report)
 
 
