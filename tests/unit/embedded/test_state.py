@@ -74,6 +74,19 @@ def test_secrets_do_not_appear_in_a_printed_object(tmp_path):
     assert credentials.airflow_admin not in repr(credentials)
 
 
+def test_a_folder_of_an_earlier_version_is_given_the_second_persons_password(tmp_path):
+    path = tmp_path / "credentials.json"
+    before = load_credentials(path)
+    document = json.loads(path.read_text())
+    del document["airflow_approver"]
+    path.write_text(json.dumps(document))
+    after = load_credentials(path)
+    assert after.control_superuser == before.control_superuser
+    assert after.airflow_approver not in ("", before.airflow_approver)
+    assert load_credentials(path) == after
+    assert mode(path) == 0o600
+
+
 def test_damaged_secrets_are_not_replaced_by_new_ones(tmp_path):
     path = tmp_path / "credentials.json"
     path.write_text("{}")
