@@ -1,5 +1,6 @@
 """The bucket is the truth: the index made again from it, and what cannot be believed told and left out."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from strongroom.backup.verification.proof import read_proof
 from strongroom.catalog import CopyRepository
 from strongroom.errors import AccessDeniedError
 from strongroom.signing import SignerKey
-from strongroom.storage import LocalObjectStore, ObjectInfo, StoreUnavailableError
+from strongroom.storage import Condition, LocalObjectStore, ObjectInfo, StoreUnavailableError
 from tests.integration.indexing.conftest import FILE
 from tests.integration.verification.place import ACTOR
 
@@ -36,9 +37,11 @@ def events(survivor):
     return [event for event in documents if event["type"] == "catalog:index:rebuild"]
 
 
-def sign_again(path, signer, **changes):
+def sign_again(survivor, path, signer, **changes):
+    """Put a document in another one's place, signed, as somebody with access to the bucket could."""
     document = json.loads(path.read_text())
-    path.write_text(json.dumps(signer.sign_json({**document, **changes})))
+    data = json.dumps(signer.sign_json({**document, **changes})).encode()
+    survivor.store.put_bytes(str(path.relative_to(survivor.bucket)), data, condition=Condition.OVERWRITE)
 
 
 def test_a_lost_control_database_is_made_again_from_the_bucket(survivor, original):
@@ -83,10 +86,11 @@ def test_attempt_and_result_are_recorded_with_what_was_found(survivor):
 
 
 def test_a_manifest_of_a_stranger_is_told_and_not_indexed(survivor):
-    sign_again(survivor.manifest, SignerKey.generate("stranger"))
+    sign_again(survivor, survivor.manifest, SignerKey.generate("stranger"))
     report = survivor.rebuild()
     key = str(survivor.manifest.relative_to(survivor.bucket))
     assert (Problem.NOT_BELIEVED, key) in found(report)
+    assert "signed by another key" in report.findings[0].detail
     assert survivor.index()["backups"] == []
     assert events(survivor)[-1]["data"]["outcome"] == "partial"
 
@@ -113,9 +117,10 @@ def test_a_manifest_that_was_moved_is_not_the_backup_of_its_new_place(survivor):
 
 
 def test_a_proof_of_another_manifest_proves_nothing(survivor):
-    sign_again(survivor.proof, survivor.place.signer, manifest_sha256="0" * 64)
+    sign_again(survivor, survivor.proof, survivor.place.signer, manifest_sha256="0" * 64)
     report = survivor.rebuild()
     assert [item.problem for item in report.findings] == [Problem.NOT_BELIEVED]
+    assert "proves another manifest" in report.findings[0].detail
     assert survivor.index()["proofs"] == []
 
 
@@ -133,7 +138,9 @@ def test_what_a_verification_of_a_copy_found_is_indexed_as_that(survivor):
 
 
 def test_a_proof_that_was_altered_is_not_indexed(survivor):
-    survivor.proof.write_text(survivor.proof.read_text().replace('"shop"', '"shoq"', 1))
+    data = survivor.proof.read_bytes().replace(b'"shop"', b'"shoq"', 1)
+    key = str(survivor.proof.relative_to(survivor.bucket))
+    survivor.store.put_bytes(key, data, condition=Condition.OVERWRITE)
     assert survivor.rebuild().problems == {"not_believed": 1}
     assert survivor.index()["proofs"] == []
 
@@ -153,6 +160,42 @@ def test_an_object_of_another_size_is_told(survivor):
     base = survivor.manifest.with_name("base.tar.zst.age")
     base.write_bytes(base.read_bytes()[:-1])
     assert found(survivor.rebuild()) == {(Problem.DIFFERENT, str(base.relative_to(survivor.bucket)))}
+
+
+@pytest.fixture
+def incremental(survivor):
+    """A second backup that builds on the first one, by its manifest."""
+    parent, child_id = survivor.manifest, "20991231T000000Z-0001"
+    sha256 = hashlib.sha256(parent.read_bytes()).hexdigest()
+    child = parent.parent.parent / child_id / "manifest.json"
+    shutil.copytree(parent.parent, child.parent)
+    child.write_text(parent.read_text().replace(survivor.place.backup_id, child_id))
+    chain = {
+        "parent_id": survivor.place.backup_id,
+        "parent_manifest_sha256": sha256,
+        "full_id": survivor.place.backup_id,
+        "position": 1,
+    }
+    sign_again(survivor, child, survivor.place.signer, kind="incremental", chain=chain)
+    return child
+
+
+def test_a_chain_is_indexed_whole(survivor, incremental):
+    assert survivor.rebuild().problem_count == 0
+    newest, oldest = survivor.index()["backups"]
+    assert (newest.parent_id, newest.full_id) == (oldest.backup_id, oldest.backup_id)
+
+
+def test_an_incremental_backup_whose_parent_is_gone_is_told(survivor, incremental):
+    shutil.rmtree(survivor.manifest.parent)
+    assert (Problem.MISSING, str(survivor.manifest.relative_to(survivor.bucket))) in found(survivor.rebuild())
+
+
+def test_an_incremental_backup_whose_parent_is_another_one_is_told(survivor, incremental):
+    sign_again(survivor, survivor.manifest, survivor.place.signer, fencing_number=99)
+    assert (Problem.DIFFERENT, str(survivor.manifest.relative_to(survivor.bucket))) in found(
+        survivor.rebuild()
+    )
 
 
 def test_a_key_record_that_is_gone_is_told_for_what_it_opens(survivor):
@@ -197,7 +240,7 @@ def test_shipped_wal_is_indexed_from_its_receipts(survivor):
 
 def test_wal_that_no_believed_receipt_names_is_told(survivor):
     key, receipt = ship(survivor)
-    sign_again(survivor.bucket / receipt, SignerKey.generate("stranger"))
+    sign_again(survivor, survivor.bucket / receipt, SignerKey.generate("stranger"))
     assert found(survivor.rebuild()) == {(Problem.NOT_BELIEVED, receipt), (Problem.UNKNOWN, key)}
 
 
