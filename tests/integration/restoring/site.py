@@ -2,7 +2,8 @@
 
     python -m tests.integration.restoring.site CONFIG STAGE
 
-restores as the JSON file CONFIG says and kills itself with SIGKILL at STAGE (`unpack`, `log`, `recovered`).
+restores as the JSON file CONFIG says and kills itself with SIGKILL at STAGE (`unpack`, `log`, `recovered`). At `never`
+it prints the most memory that it had resident, in KiB.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -328,6 +330,7 @@ def _main(config: str, stage: str) -> None:
 
         runner.require_reached = lambda *_: die()  # type: ignore[assignment]
     service.run(ACTOR, plan, plan.sha256, progress=progress)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 if __name__ == "__main__":

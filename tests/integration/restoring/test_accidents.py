@@ -124,12 +124,10 @@ def test_a_bucket_that_is_gone_in_the_middle_and_the_same_restore_again(
         assert numbers(cluster) == {commit.number for commit in archived.commits}
 
 
-@pytest.mark.parametrize("stage", ["unpack", "log", "recovered"])
-def test_a_killed_restore_is_begun_anew_by_the_next(
-    archived: Archived, into: Path, stage: str, tmp_path: Path
-) -> None:
-    commit = archived.commits[-10]
-    target = RestoreTarget.at_time(timestamp(commit.at))
+def in_another_process(
+    archived: Archived, target: RestoreTarget, into: Path, stage: str, tmp_path: Path
+) -> subprocess.CompletedProcess[str]:
+    """Restore in a process of its own, which dies at a stage."""
     config = tmp_path / "config.json"
     config.write_text(
         json.dumps(
@@ -143,7 +141,23 @@ def test_a_killed_restore_is_begun_anew_by_the_next(
         )
     )
     command = [sys.executable, "-m", "tests.integration.restoring.site", str(config), stage]
-    killed = subprocess.run(command, cwd=REPOSITORY, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+
+
+def test_a_restore_stays_within_its_memory(archived: Archived, into: Path, tmp_path: Path) -> None:
+    """Two segments are fetched at once, whatever their number: the rest is streams."""
+    done = in_another_process(archived, LATEST, into, "never", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) < 256 << 10
+
+
+@pytest.mark.parametrize("stage", ["unpack", "log", "recovered"])
+def test_a_killed_restore_is_begun_anew_by_the_next(
+    archived: Archived, into: Path, stage: str, tmp_path: Path
+) -> None:
+    commit = archived.commits[-10]
+    target = RestoreTarget.at_time(timestamp(commit.at))
+    killed = in_another_process(archived, target, into, stage, tmp_path)
     assert killed.returncode == -signal.SIGKILL
     assert not (into / "data").exists()
 

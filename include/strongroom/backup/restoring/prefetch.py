@@ -26,7 +26,7 @@ Buffer = bytes | bytearray | memoryview
 Opener = Callable[[StoredObject], AbstractContextManager[Iterable[Buffer]]]
 
 _POLL_SECONDS = 0.01
-_WORKERS = 3
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
