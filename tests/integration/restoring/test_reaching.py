@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+from sqlalchemy import text
 
 from strongroom.backup.restoring.request import RestoreTarget
 from strongroom.clock import timestamp
 from tests.integration.restoring.conftest import Archived
-from tests.integration.restoring.site import ACTOR, committed_by, numbers, opened
+from tests.integration.restoring.site import ACTOR, committed_by, engine_of, numbers, opened
 
 
 def test_a_backup_alone_is_restored_to_its_own_point(archived: Archived, into: Path) -> None:
@@ -48,6 +51,31 @@ def test_to_a_quiet_moment_after_the_last_commit(archived: Archived, into: Path)
         assert numbers(cluster) == {commit.number for commit in archived.commits}
 
 
-def test_the_plan_is_readable(archived: Archived, into: Path) -> None:
+def test_plan_attempt_and_result_are_recorded(archived: Archived, into: Path) -> None:
+    query = text("SELECT convert_from(entry, 'UTF8')::jsonb FROM audit_queue ORDER BY id")
+    engine = engine_of(archived.site.control_url)
+    with engine.connect() as connection:
+        before = len(connection.execute(query).fetchall())
+    report = archived.site.restore(RestoreTarget("backup"), into)
+    with engine.connect() as connection:
+        events = [row[0] for row in connection.execute(query).fetchall()[before:]]
+    found = [
+        (event["type"], event["data"]["phase"]) for event in events if event["type"].startswith("restore:")
+    ]
+    assert found == [
+        ("restore:plan:make", "result"),
+        ("restore:run:execute", "attempt"),
+        ("restore:run:execute", "result"),
+    ]
+    assert all(report.plan_sha256 in json.dumps(event) for event in events if "restore:" in event["type"])
+
+
+def test_the_plan_says_all_that_a_person_must_know(archived: Archived, into: Path) -> None:
     request = archived.site.request(RestoreTarget("latest"), into)
-    print("\n".join(archived.site.restores().plan(ACTOR, request).lines()))
+    planned = archived.site.restores().plan(ACTOR, request)
+    lines = "\n".join(planned.lines())
+    for part in ("from ", "log ", "stops at ", "archive ", "fetched ", "needs ", "takes ", "plan hash "):
+        assert f"  {part}" in lines
+    assert archived.second_backup in lines
+    assert planned.plan.sha256 in lines
+    assert not into.exists()

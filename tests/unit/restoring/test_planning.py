@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.backup.continuous import HistoryMissingError
+from strongroom.backup.restoring.choosing import archived_window
 from strongroom.backup.restoring.errors import (
     BackupMissingError,
     NotThisBackupError,
@@ -253,6 +254,25 @@ class TestThePlanItself:
     def test_room_is_asked_for_as_large_as_the_cluster_will_have_become(self) -> None:
         grown = replace(FACTS, backups=(FIRST, backup(2, 20, 60, size=10**9)))
         assert plan(moment(30), grown).needed_bytes - plan(moment(30)).needed_bytes > 10**9
+
+
+class TestTheWindow:
+    """Any moment of it can be restored: from the oldest unbroken backup to the newest tie between clock and log."""
+
+    def test_it_goes_from_the_first_backup_to_the_last_clock(self) -> None:
+        assert archived_window(SECOND.id, FACTS) == (at(11), at(100))
+
+    def test_a_backup_that_was_just_taken_does_not_hide_it(self) -> None:
+        newest = backup(3, 40, 110)
+        facts = replace(FACTS, backups=(FIRST, SECOND, newest))
+        assert archived_window(newest.id, facts) == (at(11), at(100))
+
+    def test_it_begins_after_a_gap(self) -> None:
+        assert archived_window(SECOND.id, archive(*range(1, 10), *range(22, 31))) == (at(61), at(100))
+
+    def test_without_an_archive_there_is_none(self) -> None:
+        assert archived_window(SECOND.id, replace(FACTS, logs={})) is None
+        assert archived_window("20200101T000000Z-0000", FACTS) is None
 
 
 @pytest.mark.parametrize("text", ["2026-11-24 10:00", "2026-11-24T10:00:00"])

@@ -7,7 +7,6 @@ timeline that the way to the target takes; then every segment up to it must be t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -308,15 +307,24 @@ def archived_window(backup_id: str, facts: RestoreFacts) -> tuple[datetime, date
     way = way_to(backup, None, facts)
     leading = [item for item in _of_cluster(backup, facts) if way.leads_from(item.manifest)]
     leading.sort(key=lambda item: parse_lsn(item.manifest.stop_lsn), reverse=True)
-    if not leading:
-        return None
-    end = way.reach(leading[0]).end
-    unbroken = itertools.takewhile(lambda item: way.reach(item).end == end, leading)
-    earliest = [item.manifest.finished_at for item in unbroken if _chain_whole(item, facts)][-1:]
-    latest = way.covered_until(end)
-    if not earliest or latest is None or latest <= earliest[0]:
-        return None
-    return earliest[0], latest
+    return _window(leading, way, facts)
+
+
+def _window(
+    newest_first: Sequence[StoredManifest], way: Way, facts: RestoreFacts
+) -> tuple[datetime, datetime] | None:
+    """Backups whose log is not shipped yet, as those just taken, have no window of their own and are passed over."""
+    end = earliest = latest = None
+    for item in newest_first:
+        reached = way.reach(item).end
+        covered = way.covered_until(reached)
+        if end is None and covered is not None and covered > item.manifest.finished_at:
+            end, latest = reached, covered
+        if end is not None and reached != end:
+            break
+        if end is not None and _chain_whole(item, facts):
+            earliest = item.manifest.finished_at
+    return (earliest, latest) if earliest is not None and latest is not None else None
 
 
 def backup_chain(backup: StoredManifest, facts: RestoreFacts) -> list[StoredManifest]:
