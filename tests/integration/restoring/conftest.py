@@ -104,7 +104,9 @@ def archived(original: Archived, tmp_path: Path) -> Archived:
     """A copy of the installation, for one test to damage."""
     directory = tmp_path / "installation"
     shutil.copytree(original.site.directory, directory)
-    return replace(original, site=replace(original.site, directory=directory))
+    return replace(
+        original, site=replace(original.site, directory=directory, shipped=set(original.site.shipped))
+    )
 
 
 @pytest.fixture

@@ -184,6 +184,11 @@ class TestTimelines:
             plan(moment(95), facts)
         assert plan(position(24), facts, timeline=1).timeline == 1
 
+    def test_a_timeline_of_which_only_the_history_is_there_is_not_followed_yet(self) -> None:
+        begun = log(self.OLD, timeline(2, [], {}), histories={2: [(1, 25.5)]})
+        made = plan(RestoreTarget("latest"), replace(self.FACTS, logs={CLUSTER: begun}))
+        assert (made.timeline, made.target.value) == (1, format_lsn(place(26)))
+
     def test_an_unknown_timeline_is_refused(self) -> None:
         with pytest.raises(TimelineError, match="timeline 7"):
             plan(moment(95), self.FACTS, timeline=7)

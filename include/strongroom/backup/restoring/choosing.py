@@ -185,14 +185,17 @@ def log_of(backup: StoredManifest, facts: RestoreFacts) -> ClusterLog:
 
 
 def way_to(backup: StoredManifest, wanted: int | None, facts: RestoreFacts) -> Way:
-    """The way of a backup's cluster to a timeline; to the newest one without it.
+    """The way of a backup's cluster to a timeline; without it, to the newest of which anything is there.
+
+    A timeline whose history was shipped and nothing else yet is not one to follow: the old one reaches further.
 
     Raises:
         TimelineError: nothing of that timeline is known.
         HistoryMissingError: nobody knows how the log came there.
     """
     log = log_of(backup, facts)
-    known = {item.manifest.server.timeline for item in _of_cluster(backup, facts)} | set(log.timelines)
+    archived = {number for number, found in log.timelines.items() if found.segments or found.missing}
+    known = {item.manifest.server.timeline for item in _of_cluster(backup, facts)} | archived
     timeline = wanted or max(known)
     if timeline not in known:
         raise TimelineError(
