@@ -13,7 +13,7 @@ import pytest
 from strongroom.catalog import upgrade
 from strongroom.postgres import Cluster, connect, find_binaries, scratch_cluster
 from strongroom.sealing import X25519Identity
-from tests.sweeps.ground import Ground, Lab
+from tests.sweeps.ground import Ground, Lab, session
 from tests.sweeps.scenarios import MakeKeys, SealLog, TakeBackup
 
 
@@ -39,7 +39,7 @@ def server(directory: Path) -> Iterator[Cluster]:
     """A server with the source and all control databases."""
     with scratch_cluster(directory / "servers", find_binaries(), "sweep") as scratch:
         cluster = scratch.cluster(
-            {"fsync": "off", "shared_buffers": "32MB", "max_connections": "40", "summarize_wal": "on"}
+            {"fsync": "off", "shared_buffers": "32MB", "max_connections": "60", "summarize_wal": "on"}
         )
         cluster.initialise()
         cluster.start()
@@ -124,4 +124,5 @@ def place(directory: Path, server: Cluster) -> Iterator[Ground]:
     with ground.engine() as engine:
         upgrade(engine)
     yield ground
+    session(url).close()
     shutil.rmtree(root)
