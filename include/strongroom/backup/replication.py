@@ -128,7 +128,10 @@ class ReplicationLink:
             self._connection.close()
 
     def _wait(self) -> None:
+        """Wait for the server a little, and send it what it had no room for before."""
         self._alive()
+        unsent = self._raw.flush()
+        self._poll.modify(self._raw.socket, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
         if self._poll.poll(_PATIENCE_MILLISECONDS):
             self._raw.consume_input()
 
