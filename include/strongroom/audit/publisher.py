@@ -38,6 +38,7 @@ def publish_tiles(
         EntryError: an entry in the control database is not the one that was sequenced.
         LogForkedError: the bucket holds other content under the same name.
     """
+    store.abort_incomplete_uploads(LOG_PREFIX)  # what a publisher left that was killed
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE, "publish") as pool:
         under_way: deque[Future[None]] = deque()
         try:
