@@ -14,7 +14,7 @@ DOCUMENTATION = """
 ### Nightly backup of {database}
 
 Takes a backup as the policy says: `physical` copies the whole cluster, or what changed since the last backup
-(`pg_basebackup` → zstd → age → bucket), `logical` dumps one database (definitions by `pg_dump`, rows by COPY, several
+(base backup → zstd → age → bucket), `logical` dumps one database (definitions by `pg_dump`, rows by COPY, several
 streams in one snapshot). Nothing of it is written to this host's disk, and this host cannot read what it wrote: it
 holds public keys only.
 

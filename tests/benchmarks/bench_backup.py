@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from strongroom.sample import customers_for_bytes, load_sample, parse_size_bytes
 from strongroom.sealing import SealingPipeline, X25519Identity, parse_recipient
 from strongroom.storage import LocalObjectStore
 from strongroom.vault import Content, object_context
-from tests.benchmarks.rows import Row, table, time_row
+from tests.benchmarks.rows import Row, peak_memory_mib, table, time_row
 
 ROUNDS = 2
 MEBIBYTE = 1 << 20
@@ -137,7 +136,7 @@ def _back_up(conninfo: str, recipient: str, bucket: str, fingerprint: str) -> No
     told = {
         "seconds": time.perf_counter() - start,
         "bytes": sum(item.size_bytes for item in result.objects if item.role == "base"),
-        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mib": peak_memory_mib(),
     }
     print(json.dumps(told))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from tests.benchmarks.bench_backup import MEBIBYTE
 from tests.benchmarks.cluster import change_rows, document_cluster
 from tests.benchmarks.pgbackrest import PgBackRest, pgbackrest_version
 from tests.benchmarks.restic import Restic, restic_version
-from tests.benchmarks.rows import Row, table, time_row
+from tests.benchmarks.rows import Row, peak_memory_mib, table, time_row
 from tests.integration.backup.world import ACTOR, PLAN, World
 
 ROUNDS = 3
@@ -135,7 +134,7 @@ def _back_up(config: Path) -> None:
     told = {
         "seconds": time.perf_counter() - start,
         "bytes": summary.stored_bytes,
-        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mib": peak_memory_mib(),
         "kind": summary.kind,
     }
     print(json.dumps(told))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -51,7 +50,7 @@ from strongroom.sealing import (
 from strongroom.storage import LocalObjectStore, ObjectInfo
 from strongroom.vault import Content, object_context
 from tests.benchmarks.bench_backup import sample_cluster
-from tests.benchmarks.rows import Row, table, time_row
+from tests.benchmarks.rows import Row, peak_memory_mib, table, time_row
 
 ROUNDS = 3
 MEBIBYTE = 1 << 20
@@ -250,7 +249,7 @@ def _load(conninfo: str, place: Path) -> dict[str, float]:
 
 def _main(what: str, conninfo: str, place: str, fingerprint: str = "") -> None:
     told = _dump(conninfo, Path(place), fingerprint) if what == "dump" else _load(conninfo, Path(place))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_memory_mib()
     print(json.dumps({**told, "memory_mib": memory}))
 
 

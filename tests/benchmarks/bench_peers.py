@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -28,7 +27,7 @@ from strongroom.vault.reading import HashingReader
 from tests.benchmarks.bench_backup import MEBIBYTE, back_up_in_process
 from tests.benchmarks.cluster import document_cluster
 from tests.benchmarks.pgbackrest import PgBackRest, pgbackrest_version
-from tests.benchmarks.rows import Row, table, time_row
+from tests.benchmarks.rows import Row, peak_memory_mib, table, time_row
 
 PAIRS = 5
 MAJOR = 15
@@ -99,7 +98,7 @@ def _restore(bucket: str, target: str, identity: X25519Identity) -> None:
     os.sync()
     told = {
         "restore_seconds": time.perf_counter() - start,
-        "restore_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "restore_memory_mib": peak_memory_mib(),
     }
     print(json.dumps(told))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,9 @@ def table(rows: Sequence[Row]) -> str:
             f"  {verdict}"
         )
     return "\n".join(lines)
+
+
+def peak_memory_mib() -> float:
+    """The most resident memory that this process has had: `ru_maxrss` would count its parent's too, across exec."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))

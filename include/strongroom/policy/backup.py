@@ -68,7 +68,7 @@ class Backup(Part):
     """How the database is backed up."""
 
     method: Literal["physical", "logical"] = "physical"
-    """`physical` copies the whole cluster (pg_basebackup); `logical` dumps one database (pg_dump)."""
+    """`physical` copies the whole cluster (replication protocol); `logical` dumps one database (pg_dump)."""
 
     schedule: Schedule
     """When: a cron schedule of five fields."""
