@@ -32,15 +32,6 @@ class FrameWatcher:
         """Whether what was seen ends exactly at the end of a frame."""
         return self._need == _FRAME_START and not self._have and not self._skip
 
-    def feed(self, piece: Buffer) -> None:
-        """Look at the next piece.
-
-        Raises:
-            DecompressionError: it is no Zstandard frame.
-        """
-        for _ in self.cut(piece):
-            pass
-
     def cut(self, piece: Buffer) -> Iterator[tuple[memoryview, bool]]:
         """Look at the next piece, cut where frames end: each part, and whether a frame ends with it.
 
