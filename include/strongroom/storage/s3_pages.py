@@ -12,6 +12,8 @@ from strongroom.storage.s3_errors import s3_faults
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_NEXT_VERSION = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
+
 
 def object_pages(
     client: S3Client, bucket: str, prefix: str, policy: RetryPolicy
@@ -24,9 +26,15 @@ def object_pages(
 def version_pages(
     client: S3Client, bucket: str, prefix: str, policy: RetryPolicy
 ) -> Iterator[Mapping[str, Any]]:
-    """Every version, markers of deletion aside."""
-    follow = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
-    return _entries(client.list_object_versions, bucket, prefix, policy, "Versions", follow)
+    """Every version, markers of deletion aside; of one key the newest first."""
+    return _entries(client.list_object_versions, bucket, prefix, policy, "Versions", _NEXT_VERSION)
+
+
+def deletion_pages(
+    client: S3Client, bucket: str, prefix: str, policy: RetryPolicy
+) -> Iterator[Mapping[str, Any]]:
+    """The markers of deletion: what is left where an object was deleted by name only."""
+    return _entries(client.list_object_versions, bucket, prefix, policy, "DeleteMarkers", _NEXT_VERSION)
 
 
 def upload_pages(

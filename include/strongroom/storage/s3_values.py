@@ -37,7 +37,7 @@ def info_of_head(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
         size_bytes=int(answer["ContentLength"]),
         etag=answer["ETag"].strip('"'),
         modified_at=answer["LastModified"].astimezone(UTC),
-        version_id=_version(answer),
+        version_id=version_of(answer),
         sha256=whole_sha256(answer),
         retention=_retention(answer),
         legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",
@@ -54,7 +54,7 @@ def info_of_put(
         size_bytes=size_bytes,
         etag=answer["ETag"].strip('"'),
         modified_at=parsedate_to_datetime(headers["date"]).astimezone(UTC),
-        version_id=_version(answer),
+        version_id=version_of(answer),
         sha256=sha256,
         retention=retention,
     )
@@ -67,7 +67,7 @@ def info_of_listing(key: str, entry: Mapping[str, Any]) -> ObjectInfo:
         size_bytes=int(entry["Size"]),
         etag=entry["ETag"].strip('"'),
         modified_at=entry["LastModified"].astimezone(UTC),
-        version_id=_version(entry),
+        version_id=version_of(entry),
     )
 
 
@@ -79,7 +79,7 @@ def whole_sha256(answer: Mapping[str, Any]) -> str | None:
     return base64.b64decode(text).hex()
 
 
-def _version(answer: Mapping[str, Any]) -> str | None:
+def version_of(answer: Mapping[str, Any]) -> str | None:
     version = answer.get("VersionId")
     return None if version in (None, "", "null") else str(version)
 

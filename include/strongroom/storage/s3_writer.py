@@ -2,13 +2,17 @@
 
 When the answer to a write is lost, the write is tried again, and the second try finds the key taken: by the first.
 Each write therefore carries a random token in the object's metadata, by which it recognises its own object.
+
+Not every server checks the condition of a completed upload and stores it in one step: of two that end in the same
+millisecond, SeaweedFS 4.48 accepts both about every second time. Where versions are kept, the older one has won.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,6 +26,7 @@ from strongroom.storage.errors import (
 from strongroom.storage.interface import Buffer, Condition, ObjectInfo, Retention
 from strongroom.storage.retrying import RetryPolicy, resend, retry
 from strongroom.storage.s3_errors import NoSuchUploadError, s3_faults
+from strongroom.storage.s3_pages import deletion_pages, version_pages
 from strongroom.storage.s3_parts import Part, PartCutter
 from strongroom.storage.s3_upload import MultipartUpload
 from strongroom.storage.s3_values import (
@@ -30,6 +35,7 @@ from strongroom.storage.s3_values import (
     info_of_head,
     info_of_put,
     retention_arguments,
+    version_of,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +83,10 @@ class S3Writer:
         if second is None:
             return self._put(first, cutter)
         self._refuse_early()
-        self._put_in_parts(chain((first, second), parts), cutter)
+        version = self._put_in_parts(chain((first, second), parts), cutter)
+        if self._condition.kind == "if_absent" and version is not None:
+            self._give_way(version)
+            return self._written(cutter, {"VersionId": version})
         return self._written(cutter)
 
     def _refuse_early(self) -> None:
@@ -106,17 +115,40 @@ class S3Writer:
             return self._written(cutter)
         return info_of_put(self._key, answer, cutter.size_bytes, cutter.sha256, self._retention)
 
-    def _put_in_parts(self, parts: Iterator[Part], cutter: PartCutter) -> None:
+    def _put_in_parts(self, parts: Iterator[Part], cutter: PartCutter) -> str | None:
+        """Send the parts and make the object of them; the version of it, if the server told it."""
         upload = MultipartUpload(self._client, self._where, self._policy, self._options)
         try:
             upload.send(parts, cutter)
             try:
-                upload.complete(condition_arguments(self._condition))
+                return version_of(upload.complete(condition_arguments(self._condition)))
             except _AMBIGUOUS as fault:
                 self._settle(fault)
+                return None
         except BaseException:
             upload.abort()
             raise
+
+    def _give_way(self, version: str) -> None:
+        """Take this writer's version back if somebody else created the object before it was completed.
+
+        Raises:
+            ObjectExistsError: somebody else did.
+        """
+        bucket, full_key = self._where["Bucket"], self._where["Key"]
+        listed = list(version_pages(self._client, bucket, full_key, self._policy))
+        versions = [entry["VersionId"] for entry in listed if entry["Key"] == full_key]
+        if versions[-1] == version or self._was_deleted():
+            return
+        with s3_faults(self._key):
+            self._client.delete_object(**self._where, VersionId=version)
+        raise self._refused()
+
+    def _was_deleted(self) -> bool:
+        """Whether the older versions may be there because somebody deleted the object by name only."""
+        bucket, full_key = self._where["Bucket"], self._where["Key"]
+        markers = deletion_pages(self._client, bucket, full_key, self._policy)
+        return any(marker["Key"] == full_key for marker in markers)
 
     def _settle(self, fault: StoreError) -> None:
         """Raise what a refused write means, unless the object that is there is this writer's own."""
@@ -136,15 +168,17 @@ class S3Writer:
             f"{self._key!r} was changed by somebody else in between", hint="Read it again, then decide again."
         )
 
-    def _written(self, cutter: PartCutter) -> ObjectInfo:
+    def _written(self, cutter: PartCutter, version: Mapping[str, Any] = MappingProxyType({})) -> ObjectInfo:
         """What the store says of the object now, with the checksum of what was sent.
 
         Raises:
             StoreError: the store has something else than it confirmed.
         """
-        answer = self._head()
+        answer = self._head(version)
         info = info_of_head(self._key, answer)
         if answer["Metadata"].get(TOKEN) != self._token:
+            if self._condition.kind == "if_absent":
+                raise self._refused()
             raise PreconditionFailedError(
                 f"{self._key!r} was overwritten by somebody else at once",
                 hint="Read it again, then decide again.",
@@ -155,11 +189,13 @@ class S3Writer:
             )
         return ObjectInfo(**{**vars(info), "sha256": cutter.sha256})
 
-    def _head(self, window_seconds: float | None = None) -> dict[str, Any]:
+    def _head(
+        self, version: Mapping[str, Any] = MappingProxyType({}), *, window_seconds: float | None = None
+    ) -> dict[str, Any]:
         policy = self._policy if window_seconds is None else RetryPolicy(window_seconds)
 
         def head() -> dict[str, Any]:
             with s3_faults(self._key):
-                return dict(self._client.head_object(**self._where, ChecksumMode="ENABLED"))
+                return dict(self._client.head_object(**self._where, **version, ChecksumMode="ENABLED"))
 
         return retry(policy, head)
