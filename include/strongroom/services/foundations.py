@@ -1,8 +1,4 @@
-"""The composition root: builds the services from settings. Airflow's hook and the command line both call it.
-
-Each service is made when it is first asked for, so that a command needs no more than it uses: `audit verify`
-works without a control database, a backup without a private key.
-"""
+"""What every service stands on: the store, the keys, the control database, the log, the policies."""
 
 from __future__ import annotations
 
@@ -22,14 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from strongroom.audit import AuditLog, AuditSink, SealReport
-    from strongroom.backup import BackupManifest, BackupService
-    from strongroom.backup.continuous import WalArchive, WalShipper
-    from strongroom.backup.copying import Replicator
-    from strongroom.backup.indexing import CatalogKeeper
-    from strongroom.backup.restoring.approval import RestoreApprovals
-    from strongroom.backup.restoring.logical import LogicalRestorer
-    from strongroom.backup.restoring.service import RestoreService
-    from strongroom.backup.verification import BackupVerifier, VerificationParts
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
     from strongroom.vault import Vault
@@ -38,8 +26,8 @@ Conninfo = Callable[[str], str]
 """Gives the connection string of a database by its name in the policy."""
 
 
-class Services:
-    """Everything that a task or a command works with.
+class Foundations:
+    """The parts that services are made of.
 
     Args:
         settings: the installation's settings.
@@ -193,162 +181,6 @@ class Services:
 
         parts = VaultParts(self.store, self.keyring, self.provider, self.engine, self.sink, self.clock)
         return SealedVault(parts)
-
-    @cached_property
-    def backups(self) -> BackupService:
-        """Takes backups."""
-        from strongroom.backup import BackupParts, BackupService
-
-        return BackupService(
-            BackupParts(
-                store=self.store,
-                vault=self.vault,
-                engine=self.engine,
-                sink=self.sink,
-                signer=self.signer,
-                clock=self.clock,
-                postgres_directories=self.settings.postgres_directories,
-            )
-        )
-
-    @cached_property
-    def wal_shipper(self) -> WalShipper:
-        """Ships WAL continuously."""
-        from strongroom.backup.continuous import SlotWalShipper, WalParts
-
-        return SlotWalShipper(
-            WalParts(
-                store=self.store,
-                vault=self.vault,
-                engine=self.engine,
-                sink=self.sink,
-                signer=self.signer,
-                clock=self.clock,
-                postgres_directories=self.settings.postgres_directories,
-            )
-        )
-
-    def wal_archive(self, database: str) -> WalArchive:
-        """The WAL that was shipped of a database."""
-        from strongroom.backup.continuous import WalArchive
-
-        return WalArchive(self.store, database, self.verifier_key)
-
-    @cached_property
-    def verifier(self) -> BackupVerifier:
-        """Restores backups into a scratch server and proves them."""
-        from strongroom.backup.verification import RestoreVerifier
-
-        return RestoreVerifier(self._verification_parts())
-
-    def _verification_parts(self) -> VerificationParts:
-        from strongroom.backup.verification import VerificationParts
-
-        return VerificationParts(
-            store=self.store,
-            vault=self.vault,
-            engine=self.engine,
-            sink=self.sink,
-            signer=self.signer,
-            clock=self.clock,
-            scratch_root=self.settings.scratch_directory,
-            expectations_directory=self.settings.expectations_directory,
-            postgres_directories=self.settings.postgres_directories,
-        )
-
-    @cached_property
-    def replicator(self) -> Replicator:
-        """Copies to further stores, unopened."""
-        from strongroom.backup.copying import CopyParts, StoreReplicator
-
-        return StoreReplicator(
-            CopyParts(self.store, self.stores.copy, self.engine, self.sink, self.verifier_key, self.clock)
-        )
-
-    def verifier_of_copy(self, name: str) -> BackupVerifier:
-        """Proves backups from what a copy holds alone, its key records included.
-
-        Raises:
-            UnknownCopyError: the settings define none of that name.
-        """
-        from dataclasses import replace
-
-        from strongroom.backup.verification import RestoreVerifier
-
-        store = self.stores.copy(name)
-        own = replace(
-            self._verification_parts(),
-            store=store,
-            vault=self._vault_in(store),
-            copy=name,
-            proofs=self.store,
-        )
-        return RestoreVerifier(own)
-
-    @cached_property
-    def catalog(self) -> CatalogKeeper:
-        """Makes the index again from the bucket, and compares the two."""
-        from strongroom.backup.indexing import CatalogParts, CatalogRebuilder
-
-        return CatalogRebuilder(
-            CatalogParts(self.store, self.engine, self.sink, self.verifier_key, self.clock)
-        )
-
-    @cached_property
-    def restores(self) -> RestoreService:
-        """Brings clusters back. Plans need the bucket alone; running one records it in the control database."""
-        from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
-
-        indexed = self.has_control_database
-        return PhysicalRestoreService(
-            RestoreParts(
-                store=self.stores.reading,
-                verifier=self.verifier_key,
-                keyring=self._keyring_in(self.stores.reading),
-                provider=self.provider,
-                clock=self.clock,
-                engine=(lambda: self.engine) if indexed else None,
-                sink=self.sink if indexed else None,
-                vault=(lambda: self._vault_in(self.stores.reading)) if indexed else None,
-                postgres_directories=self.settings.postgres_directories,
-            )
-        )
-
-    @cached_property
-    def logical_restorer(self) -> LogicalRestorer:
-        """Restores databases and tables from logical backups."""
-        from strongroom.backup.restoring.logical import LogicalRestoreParts, LogicalRestorer
-
-        return LogicalRestorer(
-            LogicalRestoreParts(
-                store=self.stores.reading,
-                vault=self._vault_in(self.stores.reading),
-                engine=self.engine,
-                sink=self.sink,
-                trusted=self.verifier_key,
-                scratch_root=self.settings.scratch_directory,
-                postgres_directories=self.settings.postgres_directories,
-            )
-        )
-
-    @cached_property
-    def restore_approvals(self) -> RestoreApprovals:
-        """Takes a second person's decisions on restore plans."""
-        from strongroom.backup.restoring.approval import RestoreApprovals
-
-        return RestoreApprovals(self.engine, self.sink)
-
-    def read_manifest(self, key: str) -> BackupManifest:
-        """A backup's manifest, its signature checked.
-
-        Raises:
-            SignatureError: it was altered, or signed by another key.
-            ManifestError: it does not keep to the format.
-            ObjectNotFoundError: it is not in the bucket.
-        """
-        from strongroom.backup import read_manifest
-
-        return read_manifest(self.store.get_bytes(key), self.verifier_key, f"The manifest {key}")
 
     def seal_audit_log(self, actor: Actor) -> SealReport:
         """Move recorded events into the log and publish it.

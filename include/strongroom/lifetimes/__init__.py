@@ -1,0 +1,1 @@
+"""What has a lifetime in the bucket: what each kind of thing tells the retention planner of itself."""

@@ -1,0 +1,15 @@
+"""The composition root: builds the services from settings. Airflow's hook and the command line both call it.
+
+Each service is made when it is first asked for, so that a command needs no more than it uses: `audit verify`
+works without a control database, a backup without a private key.
+"""
+
+from strongroom.services.backups import BackupServices
+from strongroom.services.foundations import Conninfo
+
+
+class Services(BackupServices):
+    """Everything that a task or a command works with; `Foundations` says what it takes."""
+
+
+__all__ = ["Conninfo", "Services"]
