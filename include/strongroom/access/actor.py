@@ -36,6 +36,7 @@ class Permission(enum.StrEnum):
     RESTORE_BACKUP = "restore_backup"
     SHIP_WAL = "ship_wal"
     COPY_OBJECTS = "copy_objects"
+    SWEEP_ARCHIVE = "sweep_archive"
     MANAGE_KEYS = "manage_keys"
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"

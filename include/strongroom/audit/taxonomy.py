@@ -38,6 +38,9 @@ class EventType(enum.StrEnum):
     RESTORE_SCRATCH_DESTROY = "restore:scratch:destroy"
     COPY_RUN_EXECUTE = "copy:run:execute"
     COPY_BACKUP_REPLICATE = "copy:backup:replicate"
+    ARCHIVE_SWEEP_EXECUTE = "archive:sweep:execute"
+    ARCHIVE_PART_COMMIT = "archive:part:commit"
+    ARCHIVE_PART_DISCARD = "archive:part:discard"
     VAULT_OBJECT_STORE = "vault:object:store"
     VAULT_OBJECT_OPEN = "vault:object:open"
     VAULT_OBJECT_DELETE = "vault:object:delete"
@@ -97,6 +100,9 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.RESTORE_SCRATCH_DESTROY: OcsfClass(_DATASTORE, 7),
     EventType.COPY_RUN_EXECUTE: OcsfClass(_DATASTORE, 1),
     EventType.COPY_BACKUP_REPLICATE: OcsfClass(_DATASTORE, 5),
+    EventType.ARCHIVE_SWEEP_EXECUTE: OcsfClass(_DATASTORE, 2),
+    EventType.ARCHIVE_PART_COMMIT: OcsfClass(_DATASTORE, 7),
+    EventType.ARCHIVE_PART_DISCARD: OcsfClass(_DATASTORE, 7),
     EventType.VAULT_OBJECT_STORE: OcsfClass(_DATASTORE, 9),
     EventType.VAULT_OBJECT_OPEN: OcsfClass(_DATASTORE, 10),
     EventType.VAULT_OBJECT_DELETE: OcsfClass(_DATASTORE, 7),

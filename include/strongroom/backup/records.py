@@ -13,7 +13,6 @@ from strongroom.audit import AuditSink, EventType, Target
 from strongroom.backup.debris import Removed, complete_backups, find_debris, remove_debris
 from strongroom.backup.errors import ManifestError
 from strongroom.backup.manifest import BackupManifest, backup_prefix, manifest_key, read_manifest
-from strongroom.backup.recording import RunLog
 from strongroom.backup.server_manifest import ServerManifest
 from strongroom.catalog import (
     BackupRecord,
@@ -22,6 +21,7 @@ from strongroom.catalog import (
     ServerManifestRepository,
 )
 from strongroom.errors import IntegrityError, StrongroomError
+from strongroom.recording import RunLog
 from strongroom.storage import ObjectStore
 
 if TYPE_CHECKING:

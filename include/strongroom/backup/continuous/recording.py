@@ -10,9 +10,9 @@ from strongroom.audit import AuditSink, EventType, Target
 from strongroom.backup.continuous.errors import GapError
 from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.continuous.plan import WalPlan, WalSummary
-from strongroom.backup.recording import RunLog
 from strongroom.catalog import ObjectRepository
 from strongroom.errors import StrongroomError
+from strongroom.recording import RunLog
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
