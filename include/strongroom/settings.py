@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     """Further places to look for a PostgreSQL server's programs."""
     dag_roles: Mapping[str, tuple[str, ...]] = Field(default_factory=lambda: dict(_OWN_PIPELINES))
     """Roles of Airflow's tasks by DAG id (`*` matches any text). A DAG that is not named may only store."""
+    person_roles: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Roles of people by their Airflow account (`*` matches any text). Who is not named can approve nothing."""
     databases: Mapping[str, SecretStr] = Field(default_factory=dict)
     """Connection strings by the policy's database name, for the command line; Airflow has `db_<name>`."""
 

@@ -10,8 +10,9 @@ from strongroom.access import (
     SamePersonError,
     require,
     require_two_people,
+    roles_for,
 )
-from strongroom.errors import AccessDeniedError
+from strongroom.errors import AccessDeniedError, ConfigurationError
 
 
 def actor(*roles: Role) -> Actor:
@@ -34,6 +35,19 @@ def test_the_roles_add_up():
     both = actor(Role.AUDITOR, Role.APPLICATION)
     require(both, Permission.READ_AUDIT_LOG)
     require(both, Permission.STORE_OBJECT)
+
+
+def test_roles_are_given_by_name_or_pattern_and_to_nobody_else():
+    grants = {"ada": ("operator",), "dpo-*": ("privacy_officer",), "*": ("application",)}
+    assert roles_for("ada", grants) == {Role.OPERATOR, Role.APPLICATION}
+    assert roles_for("dpo-dora", grants) == {Role.PRIVACY_OFFICER, Role.APPLICATION}
+    assert roles_for("Ada", {"ada": ("operator",)}) == frozenset()
+
+
+def test_a_role_that_does_not_exist_is_an_error_that_names_those_that_do():
+    with pytest.raises(ConfigurationError, match="opertor") as refused:
+        roles_for("ada", {"ada": ("opertor",)})
+    assert "privacy_officer" in str(refused.value)
 
 
 def test_two_different_people_are_two():

@@ -1,6 +1,6 @@
 """Who may do what: actors, roles, permissions, and what needs two people."""
 
-from strongroom.access.actor import Actor, ActorKind, Permission, Role, RunReference, require
+from strongroom.access.actor import Actor, ActorKind, Permission, Role, RunReference, require, roles_for
 from strongroom.access.four_eyes import SamePersonError, require_two_people
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "SamePersonError",
     "require",
     "require_two_people",
+    "roles_for",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
-from strongroom.errors import AccessDeniedError
+from strongroom.errors import AccessDeniedError, ConfigurationError
 
 
 class ActorKind(enum.StrEnum):
@@ -34,6 +36,7 @@ class Permission(enum.StrEnum):
     RUN_BACKUP = "run_backup"
     VERIFY_BACKUP = "verify_backup"
     RESTORE_BACKUP = "restore_backup"
+    APPROVE_RESTORE = "approve_restore"
     SHIP_WAL = "ship_wal"
     COPY_OBJECTS = "copy_objects"
     SWEEP_ARCHIVE = "sweep_archive"
@@ -49,6 +52,7 @@ _GRANTS: dict[Role, frozenset[Permission]] = {
         {
             Permission.STORE_OBJECT,
             Permission.OPEN_OBJECT,
+            Permission.APPROVE_RESTORE,
             Permission.SEAL_AUDIT_LOG,
             Permission.READ_AUDIT_LOG,
         }
@@ -82,6 +86,26 @@ class Actor:
     def may(self, permission: Permission) -> bool:
         """Whether one of the actor's roles grants the permission."""
         return any(permission in _GRANTS[role] for role in self.roles)
+
+
+def roles_for(name: str, grants: Mapping[str, Sequence[str]]) -> frozenset[Role]:
+    """The roles that the settings give a name: an account's or a pipeline's.
+
+    Args:
+        name: an Airflow account, or a DAG's id.
+        grants: roles by name; `*` in a name matches any text.
+
+    Raises:
+        ConfigurationError: the settings name a role that does not exist.
+    """
+    given = {role for pattern, roles in grants.items() if fnmatchcase(name, pattern) for role in roles}
+    unknown = given - set(Role)
+    if unknown:
+        raise ConfigurationError(
+            f"The settings name roles that do not exist: {', '.join(sorted(unknown))}.",
+            hint=f"In `dag_roles` and `person_roles` there are {', '.join(sorted(Role))}.",
+        )
+    return frozenset(Role(role) for role in given)
 
 
 def require(actor: Actor, permission: Permission) -> None:

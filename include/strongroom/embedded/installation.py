@@ -9,7 +9,7 @@ from functools import cached_property
 
 from strongroom.embedded import addresses as at
 from strongroom.embedded.addresses import LOOPBACK
-from strongroom.embedded.airflow_parts import ADMIN, airflow_environment, airflow_parts
+from strongroom.embedded.airflow_parts import ADMIN, APPROVER, airflow_environment, airflow_parts
 from strongroom.embedded.bucket import BUCKET, REGION, bucket_part, endpoint_url
 from strongroom.embedded.credentials import Credentials
 from strongroom.embedded.databases import Database, PostgresPart, conninfo, url
@@ -118,6 +118,7 @@ class Installation:
             "expectations_directory": str(include / "expectations"),
             "scratch_directory": str(self.folder.scratch),
             "restore_directory": str(self.folder.restored),
+            "person_roles": {ADMIN: ["operator"], APPROVER: ["operator"]},
             "databases": {"shop": conninfo(self.ports[at.SHOP], self._backup_database())},
         }
         heading = "# Written by `make up`, anew each time.\n"

@@ -163,7 +163,7 @@ class BackupServices(Foundations):
         """Takes a second person's decisions on restore plans."""
         from strongroom.backup.restoring.approval import RestoreApprovals
 
-        return RestoreApprovals(self.engine, self.sink)
+        return RestoreApprovals(self.engine, self.sink, self.person)
 
     def read_manifest(self, key: str) -> BackupManifest:
         """A backup's manifest, its signature checked.

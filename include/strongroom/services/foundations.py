@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from strongroom.access import Actor, Permission, require
+from strongroom.access import Actor, ActorKind, Permission, require, roles_for
 from strongroom.clock import Clock, SystemClock
 from strongroom.errors import ConfigurationError
 from strongroom.policy import Policy, load_policies
@@ -166,6 +166,14 @@ class Foundations:
         from strongroom.audit import QueueSink
 
         return QueueSink(self.clock)
+
+    def person(self, account: str) -> Actor:
+        """A person by their Airflow account, with the roles that the settings give it.
+
+        Raises:
+            ConfigurationError: the settings name a role that does not exist.
+        """
+        return Actor(account, ActorKind.PERSON, roles_for(account, self.settings.person_roles))
 
     @cached_property
     def audit_log(self) -> AuditLog:

@@ -10,7 +10,6 @@ A connection that does not exist leaves what the settings say.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,7 @@ class StrongroomHook(BaseHook):
 
     def actor(self, context: Context) -> Actor:
         """The task that runs, with the roles that the settings give its DAG."""
-        from strongroom.access import Actor, ActorKind, Role, RunReference
+        from strongroom.access import Actor, ActorKind, Role, RunReference, roles_for
 
         instance = context["ti"]
         run = RunReference(
@@ -69,13 +68,7 @@ class StrongroomHook(BaseHook):
             try_number=instance.try_number,
             map_index=-1 if instance.map_index is None else instance.map_index,
         )
-        names = {
-            role
-            for pattern, roles in self.services.settings.dag_roles.items()
-            if fnmatchcase(instance.dag_id, pattern)
-            for role in roles
-        }
-        roles = frozenset(Role(name) for name in names or {Role.APPLICATION})
+        roles = roles_for(instance.dag_id, self.services.settings.dag_roles) or frozenset({Role.APPLICATION})
         return Actor(f"{instance.dag_id}.{instance.task_id}", ActorKind.TASK, roles, run)
 
     def conninfo_of(self, conn_id: str) -> str:

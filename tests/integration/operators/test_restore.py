@@ -38,7 +38,10 @@ except Exception as error:
 
 @pytest.fixture
 def run(installation, open_folder, tmp_path):
-    installation.configure(restore_directory=str(open_folder / "restored"))
+    installation.configure(
+        restore_directory=str(open_folder / "restored"),
+        person_roles={"ada": ["operator"], "grace": ["operator"], "otto": ["auditor"]},
+    )
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -76,6 +79,8 @@ def test_only_what_a_second_person_approved_is_restored(run, installation, open_
     assert own.error == "SamePersonError"
     blind = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", ""))
     assert blind.error == "PlanChangedError"
+    powerless = run("ApproveRestoreOperator", {"planned": planned}, event=answer("otto", planned["sha256"]))
+    assert powerless.error == "AccessDeniedError"
     rejected = run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", None, "Reject"))
     assert rejected.error == "HITLRejectException"
     assert run("RestoreOperator", {"planned": planned}).error == "NotApprovedError"

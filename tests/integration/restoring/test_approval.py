@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError as RowRefusedError
 
-from strongroom.access import SamePersonError
+from strongroom.access import Actor, ActorKind, SamePersonError, roles_for
 from strongroom.audit import QueueSink
 from strongroom.backup.restoring.approval import Decision, NotApprovedError, RestoreApprovals
 from strongroom.backup.restoring.configuration import RecoveryTarget
 from strongroom.backup.restoring.errors import PlanChangedError
 from strongroom.backup.restoring.plan import PlannedBackup, PlannedLog, PlannedServer, RestorePlan
 from strongroom.catalog import ApprovalRecord, ApprovalRepository
+from strongroom.errors import AccessDeniedError
 
 PLAN = RestorePlan(
     database="shop",
@@ -34,9 +35,16 @@ RUN = "restore/manual__2026-11-24T00:00:00+00:00"
 YES = Decision(True, PLAN.sha256, "ada", "grace", datetime(2026, 11, 24, tzinfo=UTC), RUN)
 
 
+ROLES = {"ada": ["operator"], "grace": ["operator"], "dora": ["privacy_officer"], "otto": ["auditor"]}
+
+
+def person(account, roles=ROLES):
+    return Actor(account, ActorKind.PERSON, roles_for(account, roles))
+
+
 @pytest.fixture
 def approvals(control_database):
-    return RestoreApprovals(control_database, QueueSink())
+    return RestoreApprovals(control_database, QueueSink(), person)
 
 
 def events(engine):
@@ -84,6 +92,29 @@ def test_an_approval_that_names_another_plan_is_none(approvals, named):
         approvals.decide(PLAN, replace(YES, plan_sha256=named))
     with pytest.raises(NotApprovedError):
         approvals.require(PLAN, RUN)
+
+
+@pytest.mark.parametrize("who", ["otto", "stranger"])
+def test_a_person_without_a_role_for_it_cannot_approve_and_that_is_recorded(approvals, control_database, who):
+    with pytest.raises(AccessDeniedError, match="no role that may approve") as refused:
+        approvals.decide(PLAN, replace(YES, decided_by=who))
+    assert who not in str(refused.value)
+    with pytest.raises(NotApprovedError):
+        approvals.require(PLAN, RUN)
+    answer = events(control_database)[-1]["data"]
+    assert (answer["outcome"], answer["error_class"]) == ("denied", "AccessDeniedError")
+
+
+def test_a_privacy_officer_may_be_the_second_person(approvals):
+    approvals.decide(PLAN, replace(YES, decided_by="dora"))
+    assert approvals.require(PLAN, RUN).approved_by == "dora"
+
+
+def test_an_approval_ends_with_the_role_of_who_gave_it(approvals, control_database):
+    approvals.decide(PLAN, YES)
+    later = RestoreApprovals(control_database, QueueSink(), lambda account: person(account, {}))
+    with pytest.raises(AccessDeniedError):
+        later.require(PLAN, RUN)
 
 
 def test_a_rejection_withdraws_an_approval(approvals):
