@@ -1,1 +1,6 @@
-"""What has a lifetime in the bucket: what each kind of thing tells the retention planner of itself."""
+"""What every pipeline that leaves something in the bucket tells the retention planner about its lifetime."""
+
+from strongroom.lifetimes.items import Item, ItemObject, Kind, LogSpan
+from strongroom.lifetimes.source import LifetimeSource
+
+__all__ = ["Item", "ItemObject", "Kind", "LifetimeSource", "LogSpan"]

@@ -13,6 +13,7 @@ from strongroom.policy.backup import Backup
 from strongroom.policy.checks import contradictions
 from strongroom.policy.errors import Problem
 from strongroom.policy.people import Controller, Purpose, Subject
+from strongroom.policy.retention import Retention
 from strongroom.policy.tables import Table
 from strongroom.policy.verification import Objectives, Verify
 from strongroom.policy.words import DatabaseName, Name, Part, TableName
@@ -37,6 +38,9 @@ class Policy(Part):
 
     backup: Backup
     """How it is backed up."""
+
+    retention: Retention = Retention()
+    """How what is over is deleted."""
 
     verify: Verify = Verify()
     """What is checked in the restored database."""

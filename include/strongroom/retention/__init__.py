@@ -1,1 +1,33 @@
 """Retention: what is kept, what is deleted, and why; planned, approved, carried out and checked."""
+
+from strongroom.retention.errors import (
+    NotApprovedError,
+    NotGoneError,
+    PlanChangedError,
+    PlanNotFoundError,
+    PurgeInProgressError,
+    PurgeLostError,
+)
+from strongroom.retention.facts import Facts, LastPurge, Mark
+from strongroom.retention.plan import plan
+from strongroom.retention.rules import RetentionRules
+from strongroom.retention.values import Action, Decision, LockExtension, Plan, parse_plan
+
+__all__ = [
+    "Action",
+    "Decision",
+    "Facts",
+    "LastPurge",
+    "LockExtension",
+    "Mark",
+    "NotApprovedError",
+    "NotGoneError",
+    "Plan",
+    "PlanChangedError",
+    "PlanNotFoundError",
+    "PurgeInProgressError",
+    "PurgeLostError",
+    "RetentionRules",
+    "parse_plan",
+    "plan",
+]
