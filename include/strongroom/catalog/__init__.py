@@ -1,5 +1,6 @@
 """What exists: the control database, its records, its migrations."""
 
+from strongroom.catalog.archives import ArchivePartRepository, ArchiveSweepRepository
 from strongroom.catalog.copies import CopiedBackup, CopyProof, CopyRepository, CopyRun
 from strongroom.catalog.engine import open_engine, upgrade
 from strongroom.catalog.errors import (
@@ -8,7 +9,14 @@ from strongroom.catalog.errors import (
     CatalogUnavailableError,
     ProofNotFoundError,
 )
-from strongroom.catalog.records import ApprovalRecord, BackupRecord, ObjectRecord, ProofRecord
+from strongroom.catalog.records import (
+    ApprovalRecord,
+    ArchivePartRecord,
+    ArchiveSweepRecord,
+    BackupRecord,
+    ObjectRecord,
+    ProofRecord,
+)
 from strongroom.catalog.repositories import (
     ApprovalRepository,
     BackupRepository,
@@ -20,6 +28,10 @@ from strongroom.catalog.repositories import (
 __all__ = [
     "ApprovalRecord",
     "ApprovalRepository",
+    "ArchivePartRecord",
+    "ArchivePartRepository",
+    "ArchiveSweepRecord",
+    "ArchiveSweepRepository",
     "BackupNotFoundError",
     "BackupRecord",
     "BackupRepository",

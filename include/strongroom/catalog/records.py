@@ -77,3 +77,34 @@ class ApprovalRecord:
     """The account of the person who asked."""
     approved_by: str
     approved_at: datetime
+
+
+@dataclass(frozen=True)
+class ArchivePartRecord:
+    """Rows that left a table for the archive together, and the signed manifest that says so."""
+
+    part_id: str
+    database: str
+    table_name: str
+    period: str
+    method: str
+    rows: int
+    stored_bytes: int
+    archived_at: datetime
+    delete_after: datetime
+    manifest_key: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
+class ArchiveSweepRecord:
+    """The last sweep of a table that came to its end. It is no index of the bucket."""
+
+    database: str
+    table_name: str
+    finished_at: datetime
+    cutoff: datetime
+    """Rows before this moment were due."""
+    moved_rows: int
+    held_rows: int
+    """Rows that were due and stayed, since something refers to them."""

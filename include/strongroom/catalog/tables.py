@@ -122,3 +122,30 @@ approval = Table(
     Column("approved_by", Text, nullable=False),
     Column("approved_at", DateTime(timezone=True), nullable=False),
 )
+
+archive_part = Table(
+    "archive_part",
+    metadata,
+    Column("part_id", Text, primary_key=True),
+    Column("database", Text, nullable=False, index=True),
+    Column("table_name", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("archived_at", DateTime(timezone=True), nullable=False),
+    Column("delete_after", DateTime(timezone=True), nullable=False),
+    Column("manifest_key", Text, nullable=False),
+    Column("manifest_sha256", Text, nullable=False),
+)
+
+archive_sweep = Table(
+    "archive_sweep",
+    metadata,
+    Column("database", Text, primary_key=True),
+    Column("table_name", Text, primary_key=True),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+    Column("cutoff", DateTime(timezone=True), nullable=False),
+    Column("moved_rows", BigInteger, nullable=False),
+    Column("held_rows", BigInteger, nullable=False),
+)

@@ -7,7 +7,7 @@ out    authorise → fetch → open → record
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -104,6 +104,35 @@ class Vault(ABC):
             AccessDeniedError: the actor may not; the refusal is recorded.
             ObjectExistsError: there is an object under that key; it stays as it is.
             TransientError: the store or the control database failed; nothing was left behind.
+        """
+
+    @abstractmethod
+    def store_proven(
+        self,
+        actor: Actor,
+        key: str,
+        content: Content,
+        *,
+        kind: str,
+        prove: Callable[[BinaryIO], None],
+        database: str | None = None,
+        recipients: Sequence[str] = DEFAULT_RECIPIENTS,
+        correlation_id: str | None = None,
+    ) -> StoredObject:
+        """Seal the content as it is, without compression, and read it back before it counts as stored.
+
+        The content is sealed for one more recipient, whose private half is made for this call, never leaves the
+        process's memory, and is gone when the call returns. With it the object is opened again, out of the store and
+        not out of memory, and given to `prove`. So a host that holds public keys only can prove what it wrote, and
+        can read nothing that it or anybody else wrote before.
+
+        Args:
+            actor, key, content, kind, database, recipients, correlation_id: as for `store`; the key ends in `.age`.
+            prove: reads the plaintext, a seekable file, and raises when it is not what it must be.
+
+        Raises:
+            Whatever `store` and `prove` raise, and IntegrityError when the stored object does not open. Then the
+            object is deleted again, where the store allows that.
         """
 
     @abstractmethod

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from strongroom.access import Actor, Permission, require
 from strongroom.audit import AuditSink, Event, EventType, Target
 from strongroom.catalog import ObjectRecord, ObjectRepository
 from strongroom.clock import Clock
-from strongroom.errors import AccessDeniedError
-from strongroom.sealing import Epoch, Identity, KeyProvider, KeyRing, parse_recipient
+from strongroom.errors import AccessDeniedError, StrongroomError
+from strongroom.sealing import Epoch, Identity, KeyProvider, KeyRing, Recipient, parse_recipient
 from strongroom.sealing.pipeline import SealingPipeline
 from strongroom.storage import ObjectStore
 from strongroom.vault.errors import NoPrivateKeyError, ObjectKeyError, UnknownObjectError
@@ -26,6 +26,7 @@ from strongroom.vault.interface import (
     Vault,
     object_context,
 )
+from strongroom.vault.proving import open_as_witness, witness_for
 from strongroom.vault.reading import CheckedReader, SeriesReader, open_sealed
 
 if TYPE_CHECKING:
@@ -69,11 +70,52 @@ class SealedVault(Vault):
     ) -> StoredObject:
         _check_name(key, kind, compress)
         trail = _Trail(self._parts, EventType.VAULT_OBJECT_STORE, actor, key, database, correlation_id)
+
+        def seal(epochs: Sequence[Epoch]) -> StoredObject:
+            return self._seal(key, kind, content, epochs, compress)
+
+        return self._store(trail, recipients, database, seal)
+
+    def store_proven(
+        self,
+        actor: Actor,
+        key: str,
+        content: Content,
+        *,
+        kind: str,
+        prove: Callable[[BinaryIO], None],
+        database: str | None = None,
+        recipients: Sequence[str] = DEFAULT_RECIPIENTS,
+        correlation_id: str | None = None,
+    ) -> StoredObject:
+        _check_name(key, kind, compress=False)
+        trail = _Trail(self._parts, EventType.VAULT_OBJECT_STORE, actor, key, database, correlation_id)
+
+        def seal(epochs: Sequence[Epoch]) -> StoredObject:
+            witness = witness_for([parse_recipient(epoch.recipient) for epoch in epochs])
+            stored = self._seal(key, kind, content, epochs, False, [witness.recipient])
+            try:
+                with open_as_witness(self._parts.store, stored, witness) as plaintext:
+                    prove(plaintext)
+            except BaseException:
+                with suppress(StrongroomError):  # a lock keeps it for now; whoever cleans up finds it
+                    self._parts.store.delete_version(key, stored.version_id)
+                raise
+            return stored
+
+        return self._store(trail, recipients, database, seal)
+
+    def _store(
+        self,
+        trail: _Trail,
+        recipients: Sequence[str],
+        database: str | None,
+        seal: Callable[[Sequence[Epoch]], StoredObject],
+    ) -> StoredObject:
         self._authorise(trail, Permission.STORE_OBJECT)
         trail.attempt()
         try:
-            epochs = self._parts.keyring.epochs_for(recipients)
-            stored = self._seal(key, kind, content, epochs, compress)
+            stored = seal(self._parts.keyring.epochs_for(recipients))
         except BaseException as error:
             trail.failure(error)
             raise
@@ -81,11 +123,17 @@ class SealedVault(Vault):
         return stored
 
     def _seal(
-        self, key: str, kind: str, content: Content, epochs: Sequence[Epoch], compress: bool
+        self,
+        key: str,
+        kind: str,
+        content: Content,
+        epochs: Sequence[Epoch],
+        compress: bool,
+        witnesses: Sequence[Recipient] = (),
     ) -> StoredObject:
         pipeline = SealingPipeline(
             content,
-            [parse_recipient(epoch.recipient) for epoch in epochs],
+            [*(parse_recipient(epoch.recipient) for epoch in epochs), *witnesses],
             context=object_context(key, kind),
             compression_level=_COMPRESSION_LEVEL if compress else None,
         )

@@ -1,6 +1,7 @@
 """The vault with a real control database: sealed in, authorised out, and recorded each time."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -8,10 +9,10 @@ from sqlalchemy import text
 from strongroom.access import Actor, ActorKind, Role
 from strongroom.audit import QueueSink
 from strongroom.clock import SystemClock
-from strongroom.errors import AccessDeniedError
+from strongroom.errors import AccessDeniedError, IntegrityError
 from strongroom.sealing import ContextMismatchError, KeyRing, LocalKeyProvider
 from strongroom.signing import SignerKey
-from strongroom.storage import ObjectExistsError
+from strongroom.storage import LocalObjectStore, ObjectExistsError
 from strongroom.vault import (
     NoPrivateKeyError,
     ObjectKeyError,
@@ -148,3 +149,54 @@ def test_a_host_without_a_key_writes_and_cannot_read(parts):
 def test_a_key_tells_how_it_is_opened(vault, key, options):
     with pytest.raises(ObjectKeyError, match="must end in"):
         store(vault, key, **options)
+
+
+def store_proven(vault, prove, content=b"content"):
+    return vault.store_proven(
+        OPERATOR, "files/a.age", [content], kind="file", recipients=["epoch"], prove=prove
+    )
+
+
+def test_a_host_with_public_keys_only_reads_back_what_it_wrote(parts):
+    writer, found = SealedVault(replace(parts, provider=None)), []
+    content = bytes(range(256)) * 5000
+    stored = store_proven(writer, lambda file: found.append(file.read()), content)
+    assert found == [content]
+    with pytest.raises(NoPrivateKeyError):
+        read(writer, "files/a.age")
+    assert read(SealedVault(parts), "files/a.age", expect=stored) == content
+
+
+def test_what_is_read_back_wrongly_is_not_kept(vault, parts):
+    def prove(file):
+        raise ObjectReplacedError("It is not what it must be.")
+
+    with pytest.raises(ObjectReplacedError):
+        store_proven(vault, prove)
+    assert [info.key for info in parts.store.list("files/")] == []
+    assert events(parts)[-1]["data"]["outcome"] == "failure"
+
+
+def test_what_the_store_altered_does_not_read_back(vault, parts, monkeypatch):
+    put = parts.store.put_stream
+
+    def flipped(key, chunks, **options):
+        data = bytearray(b"".join(bytes(chunk) for chunk in chunks))
+        data[-1] ^= 1
+        return put(key, [bytes(data)], **options)
+
+    monkeypatch.setattr(parts.store, "put_stream", flipped)
+    with pytest.raises(IntegrityError):
+        store_proven(vault, lambda file: file.read())
+    assert [info.key for info in parts.store.list("files/")] == []
+
+
+def test_the_witness_is_as_strong_as_the_epoch(parts, tmp_path):
+    signer, store = SignerKey.generate("strongroom.test"), LocalObjectStore(tmp_path / "quantum")
+    provider = LocalKeyProvider.generate(tmp_path / "quantum.key", post_quantum=True)
+    keyring = KeyRing(store, signer.verifier, parts.clock)
+    keyring.create_epoch(purpose="backup", provider=provider, signer=signer, post_quantum=True)
+    found = []
+    strong = SealedVault(replace(parts, store=store, keyring=keyring, provider=provider))
+    store_proven(strong, lambda file: found.append(file.read()))
+    assert found == [b"content"]
