@@ -100,22 +100,23 @@ def site(control_server: Cluster) -> Iterator[Site]:
     require("Pagila (../shared/data)", (TEST_DATA / "pagila.sql").is_file())
     folder = Path(tempfile.mkdtemp(prefix="sr-site-"))
     folder.chmod(0o755)
-    (folder / "bucket").mkdir()
     with scratch_cluster(folder / "servers", find_binaries(), "pagila") as scratch:
         cluster = scratch.cluster({"fsync": "off"})
-        cluster.initialise()
+        cluster.initialise({"wal_keep_size": "1GB"})
         cluster.start()
         with connect(cluster.conninfo(), application_name="test") as connection:
             connection.execute("CREATE DATABASE pagila")
         load = [find_binaries().tool("psql"), "-q", "-v", "ON_ERROR_STOP=1", "-f", TEST_DATA / "pagila.sql"]
         subprocess.run([*load, cluster.conninfo("pagila")], check=True, capture_output=True)
-        parts = _installation(folder, control_server)
+        parts = installation(folder, control_server)
         yield Site(folder, cluster, parts)
         parts.engine.dispose()
     shutil.rmtree(folder)
 
 
-def _installation(folder: Path, control_server: Cluster) -> BackupParts:
+def installation(folder: Path, control_server: Cluster) -> BackupParts:
+    """An installation in a folder, with keys and an empty bucket."""
+    (folder / "bucket").mkdir()
     name = f"control_{folder.name.replace('-', '_').lower()}"
     with connect(control_server.conninfo(), application_name="test") as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
