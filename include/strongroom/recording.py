@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunLog:
-    """The events of one run over one database.
+    """The events of one run, over one database or over the installation.
 
     Args:
         engine: of the control database.
         sink: takes the events.
         actor: who runs it.
-        database: what it is about.
+        database: what it is about; None for the whole installation.
         target: what its events are about, where they do not say otherwise.
-        policy_sha256: of the policy it follows.
+        policy_sha256: of the policy it follows; None where none is involved.
         correlation_id: the same in all its events.
     """
 
     engine: Engine
     sink: AuditSink
     actor: Actor
-    database: str
+    database: str | None
     target: Target
-    policy_sha256: str
+    policy_sha256: str | None
     correlation_id: str
 
     def emit(self, kind: EventType, phase: Any, outcome: Any = None, **members: Any) -> None:
@@ -66,7 +66,7 @@ class RunLog:
             actor=self.actor,
             target=target or self.target,
             database=self.database,
-            policy=PolicyReference(self.policy_sha256),
+            policy=PolicyReference(self.policy_sha256) if self.policy_sha256 else None,
             counts=counts or {},
             hashes=hashes or {},
             details=details or {},

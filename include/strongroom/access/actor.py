@@ -44,6 +44,10 @@ class Permission(enum.StrEnum):
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"
     REBUILD_CATALOG = "rebuild_catalog"
+    PLACE_HOLD = "place_hold"
+    RELEASE_HOLD = "release_hold"
+    REWRAP_OBJECTS = "rewrap_objects"
+    DESTROY_KEYS = "destroy_keys"
 
 
 _GRANTS: dict[Role, frozenset[Permission]] = {
@@ -55,6 +59,8 @@ _GRANTS: dict[Role, frozenset[Permission]] = {
             Permission.APPROVE_RESTORE,
             Permission.SEAL_AUDIT_LOG,
             Permission.READ_AUDIT_LOG,
+            Permission.PLACE_HOLD,
+            Permission.RELEASE_HOLD,
         }
     ),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG}),

@@ -49,7 +49,13 @@ class EventType(enum.StrEnum):
     KEY_EPOCH_UNWRAP = "key:epoch:unwrap"
     KEY_EPOCH_DESTROY = "key:epoch:destroy"
     KEY_ESCROW_ADD = "key:escrow:add"
+    KEY_DESTRUCTION_REQUEST = "key:destruction:request"
+    KEY_DESTRUCTION_APPROVE = "key:destruction:approve"
     KEY_HEADER_REWRAP = "key:header:rewrap"
+    HOLD_RECORD_PLACE = "hold:record:place"
+    HOLD_RELEASE_REQUEST = "hold:release:request"
+    HOLD_RELEASE_APPROVE = "hold:release:approve"
+    HOLD_RECORD_RELEASE = "hold:record:release"
     ACCESS_PERMISSION_REFUSE = "access:permission:refuse"
     AUDIT_LOG_SEAL = "audit:log:seal"
     AUDIT_LOG_VERIFY = "audit:log:verify"
@@ -112,6 +118,12 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.KEY_EPOCH_DESTROY: OcsfClass(_ENTITY, 4),
     EventType.KEY_ESCROW_ADD: OcsfClass(_ENTITY, 1),
     EventType.KEY_HEADER_REWRAP: OcsfClass(_ENTITY, 3),
+    EventType.KEY_DESTRUCTION_REQUEST: OcsfClass(_ENTITY, 1),
+    EventType.KEY_DESTRUCTION_APPROVE: OcsfClass(_ENTITY, 3),
+    EventType.HOLD_RECORD_PLACE: OcsfClass(_ENTITY, 1),
+    EventType.HOLD_RELEASE_REQUEST: OcsfClass(_ENTITY, 1),
+    EventType.HOLD_RELEASE_APPROVE: OcsfClass(_ENTITY, 3),
+    EventType.HOLD_RECORD_RELEASE: OcsfClass(_ENTITY, 3),
     EventType.ACCESS_PERMISSION_REFUSE: OcsfClass(_AUTHORIZE, 99),
     EventType.AUDIT_LOG_SEAL: OcsfClass(_API, 3),
     EventType.AUDIT_LOG_VERIFY: OcsfClass(_API, 2),

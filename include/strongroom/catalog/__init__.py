@@ -9,6 +9,15 @@ from strongroom.catalog.errors import (
     CatalogUnavailableError,
     ProofNotFoundError,
 )
+from strongroom.catalog.holds import (
+    ApprovalRequest,
+    HeldVersion,
+    HeldVersionRepository,
+    HoldRecord,
+    HoldRepository,
+    LockState,
+    RequestRepository,
+)
 from strongroom.catalog.records import (
     ApprovalRecord,
     ArchivePartRecord,
@@ -28,6 +37,7 @@ from strongroom.catalog.repositories import (
 __all__ = [
     "ApprovalRecord",
     "ApprovalRepository",
+    "ApprovalRequest",
     "ArchivePartRecord",
     "ArchivePartRepository",
     "ArchiveSweepRecord",
@@ -41,11 +51,17 @@ __all__ = [
     "CopyProof",
     "CopyRepository",
     "CopyRun",
+    "HeldVersion",
+    "HeldVersionRepository",
+    "HoldRecord",
+    "HoldRepository",
+    "LockState",
     "ObjectRecord",
     "ObjectRepository",
     "ProofNotFoundError",
     "ProofRecord",
     "ProofRepository",
+    "RequestRepository",
     "ServerManifestRepository",
     "open_engine",
     "upgrade",

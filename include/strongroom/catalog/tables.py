@@ -149,3 +149,38 @@ archive_sweep = Table(
     Column("moved_rows", BigInteger, nullable=False),
     Column("held_rows", BigInteger, nullable=False),
 )
+
+legal_hold = Table(
+    "legal_hold",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("database", Text, nullable=False),
+    Column("table", Text),
+    Column("person", Text),
+    Column("since", DateTime(timezone=True)),
+    Column("until", DateTime(timezone=True)),
+    Column("backup_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", Text),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    Column("released_at", DateTime(timezone=True)),
+)
+
+held_version = Table(
+    "held_version",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+approval_request = Table(
+    "approval_request",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("plan_sha256", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+)
