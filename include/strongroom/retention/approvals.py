@@ -135,7 +135,9 @@ class PlanApprovals:
         with self._engine.begin() as connection:
             request = ApprovalRequest(run, sought.plan_sha256, requested_by, requested_at)
             self._requests.add(connection, request)
-            self._sink.emit(connection, _event(sought, sought.request, self._person(requested_by), "success", {}))
+            self._sink.emit(
+                connection, _event(sought, sought.request, self._person(requested_by), "success", {})
+            )
 
     def asked(self, run: str) -> ApprovalRequest | None:
         """Who asked for a run at the command line; None when nobody did, or it was answered."""
