@@ -41,9 +41,10 @@ from strongroom.postgres.scratch import (
     scratch_cluster,
     scratch_directory,
 )
-from strongroom.postgres.session import Connection, connect, server_errors
+from strongroom.postgres.session import SESSION_SETTINGS, Connection, connect, server_errors
 
 __all__ = [
+    "SESSION_SETTINGS",
     "SUPERUSER",
     "Cluster",
     "Connection",

@@ -18,7 +18,7 @@ from strongroom.postgres.errors import (
 
 Connection = psycopg.Connection[Any]
 
-_SESSION_SETTINGS = {
+SESSION_SETTINGS = {
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "datestyle": "ISO, YMD",
@@ -60,7 +60,7 @@ def connect(conninfo: str, *, application_name: str, autocommit: bool = True) ->
         )
     try:
         with server_errors("The database server"):
-            for name, value in _SESSION_SETTINGS.items():
+            for name, value in SESSION_SETTINGS.items():
                 connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
             connection.autocommit = autocommit
     except BaseException:

@@ -1,0 +1,1 @@
+"""Archives: what leaves a table, and what comes back."""
