@@ -91,6 +91,13 @@ def with_backup(backup: Ground) -> Lab:
 
 
 @pytest.fixture
+def with_cluster(keys: Ground) -> Lab:
+    """An installation with keys and one backup of the real source."""
+    TakeBackup(whole_cluster=True).run(keys)
+    return Lab(keys, keys.directory.with_suffix(".copies"))
+
+
+@pytest.fixture
 def with_log(backup: Ground) -> Lab:
     """An installation with keys, one backup, and a published audit log."""
     SealLog().run(backup)

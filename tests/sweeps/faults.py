@@ -63,6 +63,8 @@ class Fault:
     position: int
     moment: Moment
     harm: Harm
+    lasting: bool = False
+    """Whether every later step of the same name goes wrong as well."""
 
 
 class Faults:
@@ -83,8 +85,12 @@ class Faults:
         """Count a step; the answer makes it go wrong where it should."""
         with self._lock:
             self.steps.append(Step(name, writes, streams))
-            here = self._fault is not None and self._fault.position == len(self.steps)
+            here = self._fault is not None and self._is_at(self._fault, name)
         return Strike(self, self._fault if here else None, name)
+
+    def _is_at(self, fault: Fault, name: str) -> bool:
+        lasts = fault.lasting and self.struck and self.steps[fault.position - 1].name == name
+        return lasts or fault.position == len(self.steps)
 
 
 @dataclass(frozen=True)

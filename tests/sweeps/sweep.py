@@ -73,11 +73,13 @@ def sweep(
     harm: Harm,
     *,
     only: Callable[[Step, Moment], bool] = lambda step, moment: True,
+    lasting: bool = False,
 ) -> list[Finding]:
     """Let each step go wrong in each way that differs from the others, and see what becomes of it.
 
     Args:
         only: what to try; everything without it.
+        lasting: whether every later step of the same name goes wrong as well.
     """
     reference = clean_runs(lab, scenario)
     found: list[Finding] = []
@@ -87,7 +89,7 @@ def sweep(
             if not only(step, moment):
                 continue
             tried += 1
-            fault = Fault(position, moment, harm)
+            fault = Fault(position, moment, harm, lasting)
             problem = _try(lab, scenario, fault, step, reference)
             if problem is not None:
                 found.append(Finding(fault, step.name, problem))

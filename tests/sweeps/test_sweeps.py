@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from strongroom.storage import Condition, StoreError
-from tests.sweeps.faults import Faults, Harm, Moment, Step
+from tests.sweeps.faults import COMMIT, Faults, Harm, Moment, Step
 from tests.sweeps.ground import Ground, Lab
 from tests.sweeps.scenarios import (
     Copy,
@@ -52,14 +52,26 @@ def test_planning_a_restore(with_backup: Lab, harm: Harm) -> None:
     hold(with_backup, PlanRestore(), harm)
 
 
-def test_a_restore_whose_streams_break_off(keys: Ground) -> None:
+def test_a_restore_whose_streams_break_off(with_cluster: Lab) -> None:
     def within_a_stream(step: Step, moment: Moment) -> bool:
         return step.name.startswith("open_range backups/") and moment == "middle"
 
-    TakeBackup(whole_cluster=True).run(keys)
-    lab = Lab(keys, keys.directory.with_suffix(".copies"))
-    found = sweep(lab, Restore(), "error", only=within_a_stream)
+    found = sweep(with_cluster, Restore(), "error", only=within_a_stream)
     assert not found, "\n\n".join(map(str, found))
+
+
+def test_a_restore_in_which_the_control_database_goes_away_and_stays_away(with_cluster: Lab) -> None:
+    """From each commit on: not even the failure can be recorded."""
+
+    def at_a_commit(step: Step, moment: Moment) -> bool:
+        return step.name == COMMIT and moment == "before"
+
+    found = sweep(with_cluster, Restore(), "error", only=at_a_commit, lasting=True)
+    assert not found, "\n\n".join(map(str, found))
+
+
+def test_a_restore_that_is_killed(with_cluster: Lab) -> None:
+    hold(with_cluster, Restore(), "kill")
 
 
 @HARMS
