@@ -35,6 +35,17 @@ def test_after_a_rebuild_every_command_works_as_before(installation, survivor):
     assert survivor.json("verify", "run", "shop")["result"] == "proven"
 
 
+def test_after_a_rebuild_a_restore_is_planned_as_before_and_run(installation, survivor):
+    into = survivor.shop.data_dir.parents[2] / "restored-after-rebuild"
+    wanted = ["shop", "--latest", "--into", str(into)]
+    before = installation.json("restore", "plan", *wanted)
+    assert survivor.run("catalog", "rebuild").returncode == 0
+    planned = survivor.json("restore", "plan", *wanted)
+    assert planned["sha256"] == before["sha256"]
+    report = survivor.json("restore", "run", *wanted, "--plan-hash", planned["sha256"])
+    assert report["stopped"] == f'at restore point "{planned["plan"]["target"]["value"]}"'
+
+
 def test_what_cannot_be_believed_is_listed_and_the_status_says_integrity(survivor):
     (manifest,) = survivor.bucket.glob("backups/shop/*/manifest.json")
     shutil.copytree(manifest.parent, survivor.bucket / "backups" / "other" / manifest.parent.name)

@@ -33,6 +33,9 @@ from strongroom.backup.continuous import (
     Covered,
     HistoryReceipt,
     SegmentsReceipt,
+    SlotWalShipper,
+    WalParts,
+    WalPlan,
     parse_history,
 )
 from strongroom.backup.continuous.layout import history_key, segment_key
@@ -141,6 +144,12 @@ class Site:
         fresh = [name for name in names if name not in self.shipped and name not in leave_out]
         self.put_segments(identifier, {name: (wal / name).read_bytes() for name in fresh}, clock, position)
         return fresh
+
+    def ship_from_slot(self) -> None:
+        """Archive what was committed up to now, as the pipeline does."""
+        engine = engine_of(self.control_url)
+        parts = WalParts(self.store, self.vault(None), engine, QueueSink(), self.signer, SystemClock())
+        SlotWalShipper(parts).ship(ACTOR, WalPlan(self.dbname, _HASH, "strongroom_test"), self.conninfo)
 
     def put_segments(
         self, identifier: str, contents: dict[str, bytes], clock: datetime | None, position: int

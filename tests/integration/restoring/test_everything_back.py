@@ -10,26 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.audit import QueueSink
-from strongroom.backup.continuous import SlotWalShipper, WalParts, WalPlan
 from strongroom.backup.restoring.request import RestoreTarget
-from strongroom.clock import SystemClock, timestamp
+from strongroom.clock import timestamp
 from strongroom.postgres import Cluster
 from tests.integration.restoring.company import Writers, clock, company, contents, payments
-from tests.integration.restoring.site import ACTOR, Site, engine_of, opened
+from tests.integration.restoring.site import Site, opened
 
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[Cluster]:
     with company() as cluster:
         yield cluster
-
-
-def ship(site: Site) -> None:
-    parts = WalParts(
-        site.store, site.vault(None), engine_of(site.control_url), QueueSink(), site.signer, SystemClock()
-    )
-    SlotWalShipper(parts).ship(ACTOR, WalPlan(site.dbname, "00" * 32, "strongroom_test"), site.conninfo)
 
 
 def test_pagila_and_the_sample_at_a_chosen_second(
@@ -40,15 +31,15 @@ def test_pagila_and_the_sample_at_a_chosen_second(
     writers = Writers(source)
     with writers.working():
         writers.wait_for(50)
-        ship(site)
+        site.ship_from_slot()
         site.back_up()
         writers.wait_for(100)
-        ship(site)
+        site.ship_from_slot()
         writers.wait_for(100)
         with writers.held():
             expected, rows, second = contents(source.conninfo), payments(source.conninfo), clock(source)
         writers.wait_for(200)
-        ship(site)
+        site.ship_from_slot()
     assert contents(source.conninfo) != expected
 
     report = site.restore(RestoreTarget.at_time(timestamp(second)), into)
