@@ -18,6 +18,7 @@ StrongroomError
 """
 
 from strongroom.errors import ConfigurationError, IntegrityError, RefusedError, TransientError
+from strongroom.lifetimes.errors import LeaseLostError
 
 
 class SourceNotReadyError(ConfigurationError):
@@ -56,5 +57,15 @@ class SourceChangedError(TransientError):
     """Something happened at the source that one backup cannot span, such as a new tablespace."""
 
 
-class LeaseLostError(TransientError):
-    """The lease is no longer ours: another run took over, or it could not be renewed in time."""
+__all__ = [
+    "BackupInProgressError",
+    "BrokenChainError",
+    "DamagedSourceError",
+    "IncompleteStreamError",
+    "IncrementalRefusedError",
+    "LeaseLostError",
+    "ManifestError",
+    "SourceChangedError",
+    "SourceFailedError",
+    "SourceNotReadyError",
+]

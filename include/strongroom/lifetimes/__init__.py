@@ -1,6 +1,23 @@
 """What every pipeline that leaves something in the bucket tells the retention planner about its lifetime."""
 
+from strongroom.lifetimes.errors import BeingDeletedError, LeaseHeldError, LeaseLostError
 from strongroom.lifetimes.items import Item, ItemObject, Kind, LogSpan
+from strongroom.lifetimes.lease import Lease, live_lease
 from strongroom.lifetimes.source import LifetimeSource
+from strongroom.lifetimes.uses import LogFrom, in_use, uses_of
 
-__all__ = ["Item", "ItemObject", "Kind", "LifetimeSource", "LogSpan"]
+__all__ = [
+    "BeingDeletedError",
+    "Item",
+    "ItemObject",
+    "Kind",
+    "Lease",
+    "LeaseHeldError",
+    "LeaseLostError",
+    "LifetimeSource",
+    "LogFrom",
+    "LogSpan",
+    "in_use",
+    "live_lease",
+    "uses_of",
+]

@@ -75,6 +75,7 @@ class Item:
         table: the table that the rows of an archive came from.
         covers: the period that its data is from; None for a single moment, `created_at`.
         people: keyed hashes of the people in it, where it has an index of them; None where nobody can tell.
+        damage: what of it is missing or altered, in words; such an item stands for no rule. None for a sound one.
         in_use: who uses it now, in words; None when nobody does.
         detail: what else a person should know of it, in words.
         counts: sizes that are no objects, such as `rows`.
@@ -95,6 +96,7 @@ class Item:
     table: str | None = None
     covers: tuple[datetime, datetime] | None = None
     people: frozenset[str] | None = None
+    damage: str | None = None
     in_use: str | None = None
     detail: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)

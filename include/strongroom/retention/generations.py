@@ -45,6 +45,15 @@ def keep_generations(keeping: Keeping, backups: Sequence[Item], rules: Retention
             text = "its date lies in the future, so it counts for no rule; look at the clocks"
             keeping.add(item.id, Reason("future", text))
     present = [item for item in backups if item.created_at <= now + FUTURE]
+    sound = [item for item in present if item.damage is None]
+    _keep_by_rules(keeping, sound, rules, now)
+    if len(sound) < len(
+        present
+    ):  # as if nothing were damaged: what a rule would have kept, it keeps damaged too
+        _keep_by_rules(keeping, present, rules, now)
+
+
+def _keep_by_rules(keeping: Keeping, present: Sequence[Item], rules: RetentionRules, now: datetime) -> None:
     newest_first = sorted(present, key=lambda item: (item.created_at, item.id), reverse=True)
     for item in newest_first[: rules.last]:
         keeping.add(item.id, Reason("last", _newest(rules.last)))
