@@ -4,11 +4,11 @@ Each service is made when it is first asked for, so that a command needs no more
 works without a control database, a backup without a private key.
 """
 
-from strongroom.services.backups import BackupServices
 from strongroom.services.foundations import Conninfo
+from strongroom.services.retention import RetentionServices
 
 
-class Services(BackupServices):
+class Services(RetentionServices):
     """Everything that a task or a command works with; `Foundations` says what it takes."""
 
 

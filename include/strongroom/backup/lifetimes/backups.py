@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,15 +34,21 @@ class BackupLifetimes(LifetimeSource):
 
     Args:
         place: where.
-        proven: what is proven, by backup id.
+        proven: finds what is proven, by backup id.
         clock: the time, for leases.
         leases: the store that the leases of running backups lie in; None where nothing writes backups.
     """
 
     def __init__(
-        self, place: Place, proven: Mapping[str, Proven], clock: Clock, *, leases: ObjectStore | None
+        self,
+        place: Place,
+        proven: Callable[[], Mapping[str, Proven]],
+        clock: Clock,
+        *,
+        leases: ObjectStore | None,
     ) -> None:
-        self._place, self._proven, self._clock, self._leases = place, proven, clock, leases
+        self._place, self._find_proven, self._clock, self._leases = place, proven, clock, leases
+        self._proven: Mapping[str, Proven] = {}
         self._moments: list[datetime] = []
 
     def items(self) -> Iterator[Item]:
@@ -56,6 +62,7 @@ class BackupLifetimes(LifetimeSource):
         keys = [key for key in keys if key in present]
         read = place.documents(keys, self._read)
         locks = place.protections(keys)
+        self._proven = self._find_proven()
         items = [self._item(name, folder, read, locks, running) for name, folder in folders.items()]
         yield from _marked_damaged(_with_unknown_parents(_with_running(items, running)))
 
