@@ -23,7 +23,8 @@ def schema_tables() -> dict[str, list[str]]:
         lines = [line.strip() for line in body.splitlines() if re.match(r" {4}\w", line)]
         columns = [line.split()[0] for line in lines if line.split()[0] not in CONSTRAINTS]
         tables[qualified(name)] = [column for column in columns if not column.startswith("check")]
-    return tables
+    views = re.findall(r"create materialized view ([\w.]+)", (SAMPLE / "constraints.sql").read_text())
+    return {**tables, **{qualified(name): [] for name in views}}
 
 
 def foreign_keys() -> list[tuple[str, tuple[str, ...], str]]:
