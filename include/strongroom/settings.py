@@ -43,6 +43,8 @@ _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "restore_verification.*": ("operator",),
     "wal_archive.*": ("operator",),
     "restore": ("operator",),
+    "legal_hold": ("operator",),
+    "key_rotation": ("operator",),
     "audit_seal": ("operator",),
 }
 

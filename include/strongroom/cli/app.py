@@ -23,6 +23,7 @@ from strongroom.cli import (
     backup,
     catalog,
     copies,
+    hold,
     keys,
     policy,
     restore,
@@ -50,6 +51,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(wal.app, name="wal")
 app.add_typer(copies.app, name="copy")
 app.add_typer(keys.app, name="keys")
+app.add_typer(hold.app, name="hold")
 app.add_typer(audit.app, name="audit")
 app.add_typer(catalog.app, name="catalog")
 app.command("open")(vault.open_object)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +37,19 @@ def services() -> Services:
 def actor() -> Actor:
     """The person at this terminal. Whoever can read the settings and keys of this host operates it."""
     return Actor(getpass.getuser(), ActorKind.COMMAND, frozenset({Role.OPERATOR}))
+
+
+def account() -> Actor:
+    """The account that this process runs as, by its number, where two different people are needed.
+
+    The environment, which `actor` goes by, names whoever its owner likes.
+    """
+    return command_account(pwd.getpwuid(os.getuid()).pw_name)
+
+
+def command_account(name: str) -> Actor:
+    """An account of this host, at the command line."""
+    return Actor(name, ActorKind.COMMAND, frozenset({Role.OPERATOR}))
 
 
 @contextmanager

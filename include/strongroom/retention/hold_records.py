@@ -74,6 +74,17 @@ class BucketHolds:
             condition = Condition.IF_ABSENT
         self._store.put_bytes(key, data, condition=condition)
 
+    def copy_to(self, copy: ObjectStore) -> None:
+        """Write the records that another store lacks, or has in an earlier state, there too."""
+        there = {info.key: info for info in copy.list(PREFIX)}
+        for hold in self.all():
+            key = key_of(hold.id)
+            data = self._store.get_bytes(key, max_bytes=_MAX_BYTES)
+            if key not in there:
+                copy.put_bytes(key, data)
+            elif copy.get_bytes(key, max_bytes=_MAX_BYTES) != data:
+                copy.put_bytes(key, data, condition=Condition.if_match(copy.head(key).etag))
+
     def _read(self, key: str) -> Hold:
         return read_hold(self._store.get_bytes(key, max_bytes=_MAX_BYTES), key, self._verifier)
 

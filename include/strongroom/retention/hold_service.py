@@ -14,9 +14,10 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from strongroom.access import Actor, ActorKind, Permission, require
+from strongroom.access import Actor, Permission, require
 from strongroom.audit import AuditSink, EventType, Target
 from strongroom.catalog import HoldRepository
 from strongroom.clock import Clock
@@ -24,6 +25,7 @@ from strongroom.errors import AccessDeniedError, NotFoundError, RefusedError
 from strongroom.lifetimes import LifetimeSource
 from strongroom.recording import RunLog
 from strongroom.retention.approvals import Decision, PlanApprovals, Sought
+from strongroom.retention.facts import STORE
 from strongroom.retention.hold_locks import HoldLocks, LockReport
 from strongroom.retention.hold_records import (
     BucketHolds,
@@ -62,8 +64,8 @@ class HoldParts:
     """Asked for only when a hold is placed or released."""
     verifier: VerifierKey
     clock: Clock
-    sources: Callable[[str], Iterable[LifetimeSource]]
-    """What tells of a database's things in the bucket."""
+    sources: Callable[[str, str | None], Iterable[LifetimeSource]]
+    """What tells of a database's things, in the store or in the copy of that name."""
     person: Callable[[str], Actor]
     """Gives a person by their account, with the roles that they have."""
 
@@ -97,6 +99,10 @@ class HoldService:
         self._bucket = BucketHolds(parts.store, parts.verifier)
         self.approvals = PlanApprovals(parts.engine, parts.sink, parts.person)
 
+    def now(self) -> datetime:
+        """The time by the installation's clock."""
+        return self._parts.clock.now()
+
     def all(self) -> list[Hold]:
         """Every hold, oldest first: what the bucket says, and what only the index still knows.
 
@@ -117,14 +123,14 @@ class HoldService:
         """The holds that stand, of one database or of all. Raises what `all` raises."""
         return [hold for hold in self.all() if hold.standing and database in (None, hold.scope.database)]
 
-    def place(self, actor: Actor, scope: HoldScope, reason: str, *, placed_by: str | None = None) -> Hold:
+    def place(self, actor: Actor, scope: HoldScope, reason: str, *, person: Actor | None = None) -> Hold:
         """Place a hold: it stands when this returns.
 
         Args:
             actor: who asks; needs `place_hold`.
             scope: what it is on.
             reason: the case's reference.
-            placed_by: the account of the person; the actor's name without it.
+            person: for whom a task asks; needs `place_hold` too.
 
         Raises:
             AccessDeniedError: the actor may not; the refusal is recorded.
@@ -134,9 +140,10 @@ class HoldService:
         check_reason(reason)
         now = self._parts.clock.now()
         hold_id = f"hold-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        hold = Hold(hold_id, scope, reason, placed_by or actor.name, now)
+        hold = Hold(hold_id, scope, reason, (person or actor).name, now)
+        for one in (actor, person or actor):
+            self._authorise(self._log(one, hold), Permission.PLACE_HOLD)
         log = self._log(actor, hold)
-        self._authorise(log, Permission.PLACE_HOLD)
         log.emit(EventType.HOLD_RECORD_PLACE, "attempt", details=_details(hold))
         try:
             self._bucket.write(hold, self._parts.signer())
@@ -206,29 +213,32 @@ class HoldService:
         """
         log = self._log(actor, None)
         self._authorise(log, Permission.PLACE_HOLD)
-        self._index()
+        self.index()
         locks = HoldLocks(self._parts.engine, log)
-        wanted = self._reached()
-        reports = [locks.enforce("store", self._parts.store, wanted, adopt=adopt)]
+        reports = [locks.enforce(STORE, self._parts.store, self._reached(None), adopt=adopt)]
         for name, opened in self._parts.copies.items():
-            reports.append(locks.enforce(name, opened(), wanted, adopt=adopt))
+            copy = opened()
+            self._bucket.copy_to(copy)
+            reports.append(locks.enforce(name, copy, self._reached(name), adopt=adopt))
         return tuple(reports)
 
-    def _reached(self) -> set[str]:
-        """The keys of every object that a standing hold reaches, and of the standing holds' own records."""
+    def _reached(self, copy: str | None) -> set[str]:
+        """The keys of every object in one store that a standing hold reaches, and of the standing holds' records."""
         standing = self.standing()
         keys = {key_of(hold.id) for hold in standing}
         for database in sorted({hold.scope.database for hold in standing}):
-            items = [item for source in self._parts.sources(database) for item in source.items()]
+            items = [item for source in self._parts.sources(database, copy) for item in source.items()]
             reached = held(items, standing)
             keys.update(one.key for item in items if item.id in reached for one in item.objects)
         return keys
 
-    def _index(self) -> None:
-        """Make the index know what the bucket knows."""
-        for hold in self._bucket.all():
+    def index(self) -> int:
+        """Make the index know what the bucket knows, and say how many holds that is. Raises what `all` raises."""
+        found = list(self._bucket.all())
+        for hold in found:
             with self._parts.engine.begin() as connection:
                 self._holds.add(connection, to_record(hold))
+        return len(found)
 
     def _record(
         self, log: RunLog, hold: Hold, kind: EventType, hashes: Mapping[str, str] | None = None
@@ -269,11 +279,6 @@ def sought(plan: ReleasePlan) -> Sought:
         approve=EventType.HOLD_RELEASE_APPROVE,
         database=plan.hold.scope.database,
     )
-
-
-def person(actor: Actor) -> str | None:
-    """The account of the person behind an actor; None for a task, which is nobody."""
-    return None if actor.kind is ActorKind.TASK else actor.name
 
 
 def _details(hold: Hold) -> dict[str, str]:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from strongroom.errors import InputError
 from strongroom.lifetimes import Item, Kind
@@ -114,6 +115,18 @@ _MEMBERS: Mapping[ScopeKind, set[str]] = {
     ScopeKind.PERIOD: {"since", "until"},
     ScopeKind.BACKUP: {"backup_id"},
 }
+
+
+def scope_of(kind: str, database: str, **members: Any) -> HoldScope:
+    """The scope that a form or a command names, without the members that it left empty.
+
+    Raises:
+        InputError: there is no such kind, or the members are not its own.
+    """
+    if kind not in list(ScopeKind):
+        raise InputError(f"A hold is on a {', '.join(ScopeKind)}; not on a {kind[:20]!r}.")
+    given = {name: value for name, value in members.items() if value not in (None, "")}
+    return HoldScope(ScopeKind(kind), database, **given)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class RestorePlanOperator(BaseOperator):
         from strongroom.backup.restoring.form import folder_below, target_of
         from strongroom.backup.restoring.request import RestoreRequest
 
-        _refuse_unknown_fields(context)
+        refuse_unknown_fields(context)
         hook = StrongroomHook()
         services = hook.services
         request = RestoreRequest(
@@ -178,7 +178,7 @@ def _wrapped(lines: str) -> str:
     return "\n".join(fill(line, _COLUMNS, subsequent_indent=" " * 13) for line in lines.splitlines())
 
 
-def _refuse_unknown_fields(context: Context) -> None:
+def refuse_unknown_fields(context: Context) -> None:
     """Airflow ignores what a request misspelt; a target that is ignored would restore something else."""
     from strongroom.errors import InputError
 
