@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from strongroom.storage import NamedStore, ObjectStore
 
 _LOG = logging.getLogger("strongroom.copies")
-_SIGNED_FOLDERS = ("keys/", "backups/", "wal/", "proofs/", "archive/")
+_SIGNED_FOLDERS = ("keys/", "backups/", "wal/", "proofs/", "archive/", "holds/", "rewraps/")
 """Every JSON document in these is signed."""
 
 

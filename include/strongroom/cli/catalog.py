@@ -35,6 +35,7 @@ def rebuild(
             service.seal_audit_log(actor())
         raise
     _show(report, as_json, "The index is what the bucket holds.")
+    service.holds.index()
     if publishes:
         service.seal_audit_log(actor())
     else:

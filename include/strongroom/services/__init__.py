@@ -5,10 +5,11 @@ works without a control database, a backup without a private key.
 """
 
 from strongroom.services.foundations import Conninfo
+from strongroom.services.holds import HoldServices
 from strongroom.services.retention import RetentionServices
 
 
-class Services(RetentionServices):
+class Services(HoldServices, RetentionServices):
     """Everything that a task or a command works with; `Foundations` says what it takes."""
 
 

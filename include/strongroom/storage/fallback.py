@@ -210,6 +210,17 @@ class FallbackStore(ObjectStore):
     ) -> ObjectInfo:
         _read_only()
 
+    def replace_start(
+        self,
+        key: str,
+        start: bytes,
+        keep_from_byte: int,
+        *,
+        etag: str,
+        retention: Retention | None = None,
+    ) -> ObjectInfo:
+        _read_only()
+
     def delete_version(self, key: str, version_id: str | None) -> None:
         _read_only()
 

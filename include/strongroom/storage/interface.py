@@ -14,6 +14,8 @@ Buffer = bytes | bytearray | memoryview
 DEFAULT_MAX_BYTES = 16 * 1024 * 1024
 """How large an object `get_bytes` holds in memory unless told otherwise."""
 
+_PIECE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Retention:
@@ -183,6 +185,41 @@ class ObjectStore(ABC):
         Raises:
             ObjectLockedError: its retention or a legal hold forbids it.
         """
+
+    def replace_start(
+        self,
+        key: str,
+        start: bytes,
+        keep_from_byte: int,
+        *,
+        etag: str,
+        retention: Retention | None = None,
+    ) -> ObjectInfo:
+        """Put other bytes in the place of an object's first ones; what follows stays as it is.
+
+        A store that can copies what follows by itself; this one reads it and writes it again. Where versions are
+        kept, the object as it was stays behind as one.
+
+        Args:
+            key: the object.
+            start: the new first bytes.
+            keep_from_byte: where what follows begins in the object as it is.
+            etag: of the object as it is.
+            retention: until when the new object is locked.
+
+        Raises:
+            ObjectNotFoundError: nothing has this key.
+            PreconditionFailedError: the object is another one by now.
+            UnsupportedError: `retention` was given and the store has none.
+        """
+
+        def chunks() -> Iterator[Buffer]:
+            yield start
+            with self.open_range(key, keep_from_byte) as rest:
+                while piece := rest.read(_PIECE_BYTES):
+                    yield piece
+
+        return self.put_stream(key, chunks(), condition=Condition.if_match(etag), retention=retention)
 
     @abstractmethod
     def abort_incomplete_uploads(self, prefix: str) -> int:

@@ -32,6 +32,7 @@ from strongroom.storage.retrying import RetryPolicy, retry
 from strongroom.storage.s3_errors import NoSuchUploadError, s3_faults
 from strongroom.storage.s3_pages import object_pages, upload_pages, version_pages
 from strongroom.storage.s3_reader import ResumingReader
+from strongroom.storage.s3_splice import SMALLEST_PART_BYTES, Splice
 from strongroom.storage.s3_values import info_of_head, info_of_listing, whole_sha256
 from strongroom.storage.s3_writer import S3Writer
 
@@ -149,6 +150,28 @@ class S3ObjectStore(ObjectStore):
 
     def list_versions(self, prefix: str) -> Iterator[ObjectInfo]:
         return self._infos(version_pages, prefix)
+
+    def replace_start(
+        self,
+        key: str,
+        start: bytes,
+        keep_from_byte: int,
+        *,
+        etag: str,
+        retention: Retention | None = None,
+    ) -> ObjectInfo:
+        info = self.head(key)
+        if info.size_bytes - keep_from_byte < 2 * SMALLEST_PART_BYTES:
+            return super().replace_start(key, start, keep_from_byte, etag=etag, retention=retention)
+        if retention is not None:
+            self._require_object_lock()
+        with self.open_range(key, keep_from_byte, SMALLEST_PART_BYTES, version_id=info.version_id) as stream:
+            first = start + stream.read()
+        splice = Splice(self._client, self._where(key, None), self._policy, self._full(key))
+        version_id = splice.write(
+            first, keep_from_byte + SMALLEST_PART_BYTES, info, etag=etag, retention=retention
+        )
+        return self.head(key, version_id=version_id)
 
     def _infos(self, pages: Callable[..., Iterator[Mapping[str, Any]]], prefix: str) -> Iterator[ObjectInfo]:
         full_prefix = self._prefix + check_prefix(prefix)
