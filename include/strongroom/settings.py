@@ -139,6 +139,8 @@ class Settings(BaseSettings):
     scratch_directory: Path = Path("/var/tmp/strongroom")  # noqa: S108 - made 0700, owned by us
     restore_directory: Path = Path("/var/lib/strongroom/restored")
     """Below it the `restore` pipeline may make directories, and nowhere else."""
+    journal_directory: Path = Path("~/.local/state/strongroom/journal")
+    """Where a host without a control database writes down what it does."""
     postgres_directories: tuple[Path, ...] = ()
     """Further places to look for a PostgreSQL server's programs."""
     dag_roles: Mapping[str, tuple[str, ...]] = Field(default_factory=lambda: dict(_OWN_PIPELINES))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from strongroom.canonical import parse_object
+from strongroom.errors import StrongroomError
 from strongroom.settings import LocalStoreSettings, S3StoreSettings, Settings
 from strongroom.signing import VerifierKey, verify_json
 
@@ -74,6 +75,25 @@ class Stores:
         from strongroom.storage import FallbackStore
 
         return FallbackStore(list(self._usable()), _LOG.warning, accept=self._check_signed)
+
+    def put_anywhere(self, key: str, data: bytes) -> str:
+        """Write an object into the first store that takes it: the main one, then the copies.
+
+        Returns:
+            That store's URL.
+
+        Raises:
+            StrongroomError: none takes it; what the main one said.
+        """
+        first: StrongroomError | None = None
+        for name in (None, *self._settings.copies):
+            try:
+                store = self.main if name is None else self.copy(name)
+                store.put_bytes(key, data)
+                return store.url
+            except StrongroomError as error:
+                first = first or error
+        raise first or StrongroomError("No store is set.")
 
     def _usable(self) -> Iterator[NamedStore]:
         from strongroom.storage import NamedStore, StoreError

@@ -7,6 +7,9 @@ from strongroom.audit.errors import (
     EntryNotFoundError,
     EventRefusedError,
     EventTooLargeError,
+    JournalError,
+    JournalNotTrustedError,
+    JournalUnwritableError,
     LogForkedError,
     LogIntegrityError,
     LogRolledBackError,
@@ -15,8 +18,11 @@ from strongroom.audit.errors import (
     TileError,
 )
 from strongroom.audit.events import Event, PolicyReference, Target
+from strongroom.audit.importing import JournalImport
+from strongroom.audit.journal import Journal, JournalState
 from strongroom.audit.log import AuditLog, SealReport
 from strongroom.audit.proof import ProvenEntry, check_proof
+from strongroom.audit.recorder import EventRecorder, QueueRecorder
 from strongroom.audit.recovery import RecoveryReport
 from strongroom.audit.sink import AuditSink, QueueSink
 from strongroom.audit.taxonomy import EventType
@@ -30,15 +36,23 @@ __all__ = [
     "EntryError",
     "EntryNotFoundError",
     "Event",
+    "EventRecorder",
     "EventRefusedError",
     "EventTooLargeError",
     "EventType",
+    "Journal",
+    "JournalError",
+    "JournalImport",
+    "JournalNotTrustedError",
+    "JournalState",
+    "JournalUnwritableError",
     "LogForkedError",
     "LogIntegrityError",
     "LogRolledBackError",
     "PolicyReference",
     "ProofError",
     "ProvenEntry",
+    "QueueRecorder",
     "QueueSink",
     "RecoveryReport",
     "SealInterruptedError",

@@ -2,8 +2,12 @@
 
 InputError
 ├── EventRefusedError          the event says something that does not belong in the log
-└── EventTooLargeError         more than 32 KiB of canonical JSON
+├── EventTooLargeError         more than 32 KiB of canonical JSON
+└── ConfigurationError
+    └── JournalUnwritableError there is no control database, and the journal's place cannot be written
 IntegrityError
+├── JournalError               a journal's lines were changed, left out or moved, or are another installation's
+│   └── JournalNotTrustedError a key signed it that is not known here
 └── LogIntegrityError          the log is not what was recorded and signed
     ├── CheckpointError        the signed head is missing, malformed, or not signed by the trusted key
     ├── TileError              one tile is missing, malformed, or holds other hashes than its entries
@@ -13,7 +17,7 @@ IntegrityError
         └── LogRolledBackError the control database is behind what was published
 """
 
-from strongroom.errors import InputError, IntegrityError, NotFoundError, TransientError
+from strongroom.errors import ConfigurationError, InputError, IntegrityError, NotFoundError, TransientError
 
 
 class EventRefusedError(InputError):
@@ -22,6 +26,18 @@ class EventRefusedError(InputError):
 
 class EventTooLargeError(InputError):
     """The event is longer than an entry may be; refer to what is large by its SHA-256."""
+
+
+class JournalUnwritableError(ConfigurationError):
+    """There is no control database, and the journal cannot be written: nothing may be done unrecorded."""
+
+
+class JournalError(IntegrityError):
+    """A journal is not what was written: lines were changed, left out or moved, or it is another installation's."""
+
+
+class JournalNotTrustedError(JournalError):
+    """A journal is signed with a key that is not known here."""
 
 
 class EntryNotFoundError(NotFoundError):

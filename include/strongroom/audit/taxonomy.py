@@ -61,6 +61,7 @@ class EventType(enum.StrEnum):
     AUDIT_LOG_VERIFY = "audit:log:verify"
     AUDIT_LOG_RECOVER = "audit:log:recover"
     AUDIT_ENTRY_REJECT = "audit:entry:reject"
+    AUDIT_JOURNAL_IMPORT = "audit:journal:import"
     POLICY_FILE_CHANGE = "policy:file:change"
     CATALOG_SCHEMA_UPGRADE = "catalog:schema:upgrade"
     CATALOG_INDEX_REBUILD = "catalog:index:rebuild"
@@ -129,6 +130,7 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.AUDIT_LOG_VERIFY: OcsfClass(_API, 2),
     EventType.AUDIT_LOG_RECOVER: OcsfClass(_API, 3),
     EventType.AUDIT_ENTRY_REJECT: OcsfClass(_API, 4),
+    EventType.AUDIT_JOURNAL_IMPORT: OcsfClass(_API, 1),
     EventType.POLICY_FILE_CHANGE: OcsfClass(_ENTITY, 3),
     EventType.CATALOG_SCHEMA_UPGRADE: OcsfClass(_DATASTORE, 2),
     EventType.CATALOG_INDEX_REBUILD: OcsfClass(_DATASTORE, 2),

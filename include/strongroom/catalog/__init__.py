@@ -2,7 +2,7 @@
 
 from strongroom.catalog.archives import ArchivePartRepository, ArchiveSweepRepository
 from strongroom.catalog.copies import CopiedBackup, CopyProof, CopyRepository, CopyRun
-from strongroom.catalog.engine import open_engine, upgrade
+from strongroom.catalog.engine import absent_engine, open_engine, upgrade
 from strongroom.catalog.errors import (
     BackupNotFoundError,
     CatalogTooNewError,
@@ -63,6 +63,7 @@ __all__ = [
     "ProofRepository",
     "RequestRepository",
     "ServerManifestRepository",
+    "absent_engine",
     "open_engine",
     "upgrade",
 ]

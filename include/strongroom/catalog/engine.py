@@ -49,6 +49,21 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def absent_engine() -> Engine:
+    """An engine for where no control database is set: whoever needs it is told so then.
+
+    Connecting raises `ConfigurationError`.
+    """
+
+    def refuse() -> None:
+        raise ConfigurationError(
+            "No control database is set.",
+            hint="Set `control_database`, or the Airflow connection `strongroom_control`.",
+        )
+
+    return create_engine("postgresql+psycopg://", creator=refuse)
+
+
 def _in_own_words(context: ExceptionContext) -> BaseException | None:
     """A server that went away or cannot answer now is worth another try, wherever it is noticed."""
     fault = context.original_exception

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from strongroom.access import Permission, require
-from strongroom.cli.context import JsonOption, actor, services
-from strongroom.cli.output import out, print_facts, print_json
+from strongroom.cli.context import JsonOption, actor, recorded, services
+from strongroom.cli.output import out, print_facts, print_json, print_table
 
 app = typer.Typer(help="Check the audit log, and prove single events.", no_args_is_help=True)
 
@@ -81,3 +82,32 @@ def recover(as_json: JsonOption = False) -> None:
     report = services().audit_log.recover()
     facts = {"recovered": report.recovered, "entries": report.size}
     print_json(facts) if as_json else print_facts(facts)
+
+
+@app.command("import")
+def import_journals(
+    journal: Annotated[
+        Path | None, typer.Argument(help="A journal's file; those in the bucket and its copies without it.")
+    ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="A key that signed one, as the restore printed it; this installation's is known."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take what was done without a control database into the log. Again is harmless."""
+    from strongroom.signing import VerifierKey
+
+    service = services()
+    keys = [VerifierKey.parse(text) for text in trust or ()]
+    with recorded(service):
+        imported = service.import_journals(actor(), journal, keys)
+    if as_json:
+        print_json([asdict(one) for one in imported])
+        return
+    rows = [
+        (one.journal, one.events, one.new, one.unfinished, "its last line is cut" if one.torn else "")
+        for one in imported
+    ]
+    columns = ["journal", "events", "new to the log", "attempts without an end", ""]
+    print_table("Journals", columns, rows, empty="There is no journal.")

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from strongroom.access import Actor, ActorKind, Role
+from strongroom.cli.output import err
 from strongroom.errors import StrongroomError
 from strongroom.services import Services
 from strongroom.settings import load_settings
@@ -54,7 +55,16 @@ def command_account(name: str) -> Actor:
 
 @contextmanager
 def recorded(service: Services) -> Iterator[None]:
-    """Publish what the block recorded, also when it fails: then the block's own error is the one that is told."""
+    """Publish what the block recorded, also when it fails: then the block's own error is the one that is told.
+
+    Without a control database it went into a journal, and where that is, is told.
+    """
+    if not service.has_control_database:
+        try:
+            yield
+        finally:
+            _tell_journal(service)
+        return
     try:
         yield
     except BaseException:
@@ -62,3 +72,20 @@ def recorded(service: Services) -> Iterator[None]:
             service.seal_audit_log(actor())
         raise
     service.seal_audit_log(actor())
+
+
+def _tell_journal(service: Services) -> None:
+    state = service.journal.publish()
+    if state is None:
+        return
+    trust = f" --trust '{state.signer}'" if state.own_key else ""
+    err.print(
+        f"No control database is set: {state.events} events were recorded in {state.path}", markup=False
+    )
+    if state.kept:
+        err.print(f"and in {state.kept}", markup=False)
+        command = f"strongroom audit import{trust}"
+    else:
+        err.print(f"and nowhere else ({state.refused}). Keep that file and the one beside it.", markup=False)
+        command = f"strongroom audit import{trust} {state.path.name}"
+    err.print(f"Where the control database is, this takes them into the audit log:  {command}", markup=False)

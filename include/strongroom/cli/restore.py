@@ -5,17 +5,16 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
 from strongroom.cli.output import err, out, print_json
 from strongroom.errors import InputError
-from strongroom.services import Services
 
 if TYPE_CHECKING:
     from strongroom.backup.restoring.plan import RestorePlan
@@ -75,7 +74,7 @@ def plan(
     target = _target(to_time, to_lsn, to_point, latest, backup)
     request = _request(database, target, into, backup, timeline, then, start)
     service = services()
-    with _recorded(service):
+    with recorded(service):
         planned = service.restores.plan(actor(), request)
     _print_plan(planned, as_json)
 
@@ -102,7 +101,7 @@ def run(
 ) -> None:
     """Restore a cluster into a new directory, and prove that the target was reached."""
     service = services()
-    with _recorded(service):
+    with recorded(service):
         if plan_file is not None:
             made = _read_plan(plan_file, database)
         else:
@@ -182,11 +181,6 @@ def _print_plan(planned: PlannedRestore, as_json: bool) -> None:
         return
     for line in planned.lines():
         out.print(line, markup=False)
-
-
-def _recorded(service: Services) -> AbstractContextManager[Any]:
-    """A plan can be made from the bucket alone; then there is nothing to publish."""
-    return recorded(service) if service.has_control_database else nullcontext()
 
 
 @contextmanager

@@ -112,6 +112,8 @@ def _target(service: Services, into: str, dbname: str | None) -> str:
 
 
 def _print(result: LogicalRestoreResult, kind: str, as_json: bool) -> None:
+    from strongroom.backup.restoring.copied import copied_lines
+
     if as_json:
         print_json(asdict(result))
         return
@@ -124,3 +126,5 @@ def _print(result: LogicalRestoreResult, kind: str, as_json: bool) -> None:
         out.print(f"  not compared: {name}", markup=False)
     for item in result.left_out:
         out.print(f"  left out: {item}", markup=False)
+    for line in copied_lines(result.from_copies):
+        out.print(line, markup=False)

@@ -123,10 +123,9 @@ class BackupServices(Foundations):
 
     @cached_property
     def restores(self) -> RestoreService:
-        """Brings clusters back. Plans need the bucket alone; running one records it in the control database."""
+        """Brings clusters back. The bucket and a key are enough; without a control database a journal records it."""
         from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
 
-        indexed = self.has_control_database
         return PhysicalRestoreService(
             RestoreParts(
                 store=self.stores.reading,
@@ -134,9 +133,8 @@ class BackupServices(Foundations):
                 keyring=self._keyring_in(self.stores.reading),
                 provider=self.provider,
                 clock=self.clock,
-                engine=(lambda: self.engine) if indexed else None,
-                sink=self.sink if indexed else None,
-                vault=(lambda: self._vault_in(self.stores.reading)) if indexed else None,
+                vault=self._opener_in(self.stores.reading),
+                events=self.events,
                 postgres_directories=self.settings.postgres_directories,
             )
         )
@@ -149,9 +147,8 @@ class BackupServices(Foundations):
         return LogicalRestorer(
             LogicalRestoreParts(
                 store=self.stores.reading,
-                vault=self._vault_in(self.stores.reading),
-                engine=self.engine,
-                sink=self.sink,
+                vault=self._opener_in(self.stores.reading),
+                events=self.events,
                 trusted=self.verifier_key,
                 scratch_root=self.settings.scratch_directory,
                 postgres_directories=self.settings.postgres_directories,

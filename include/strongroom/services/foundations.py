@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strongroom.access import Actor, ActorKind, Permission, require, roles_for
 from strongroom.clock import Clock, SystemClock
-from strongroom.errors import ConfigurationError
+from strongroom.errors import ConfigurationError, InputError, IntegrityError
 from strongroom.policy import Policy, load_policies
 from strongroom.settings import FileKeySettings, Settings
 from strongroom.signing import SignerKey, VerifierKey
@@ -17,7 +18,7 @@ from strongroom.stores import Stores
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from strongroom.audit import AuditLog, AuditSink, SealReport
+    from strongroom.audit import AuditLog, AuditSink, EventRecorder, Journal, JournalImport, SealReport
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.storage import ObjectStore
     from strongroom.vault import Vault
@@ -129,6 +130,26 @@ class Foundations:
         """Whether one is set; without it, what is read from the bucket alone still works."""
         return bool(self._control_database_url or self.settings.control_database_url())
 
+    @cached_property
+    def journal(self) -> Journal:
+        """Keeps events where no control database is set, until somebody imports them into the log."""
+        from strongroom.audit import Journal
+
+        return Journal(
+            self.settings.journal_directory.expanduser(),
+            self.verifier_key,
+            self.clock,
+            signer=self.signer if self.settings.signing_key is not None else None,
+            publish=self.stores.put_anywhere,
+        )
+
+    @cached_property
+    def events(self) -> EventRecorder:
+        """Takes events that stand alone: the control database's queue, or the journal where none is set."""
+        from strongroom.audit import QueueRecorder
+
+        return QueueRecorder(lambda: self.engine, self.sink) if self.has_control_database else self.journal
+
     def _keyring_in(self, store: ObjectStore) -> KeyRing:
         from strongroom.sealing import KeyRing
 
@@ -139,6 +160,24 @@ class Foundations:
 
         keyring = self._keyring_in(store)
         return SealedVault(VaultParts(store, keyring, self.provider, self.engine, self.sink, self.clock))
+
+    def _opener_in(self, store: ObjectStore) -> Vault:
+        """A vault that opens what a signed document names, also without a control database."""
+        if self.has_control_database:
+            return self._vault_in(store)
+        from strongroom.catalog import absent_engine
+        from strongroom.vault import SealedVault, VaultParts
+
+        parts = VaultParts(
+            store,
+            self._keyring_in(store),
+            self.provider,
+            absent_engine(),
+            self.sink,
+            self.clock,
+            self.journal,
+        )
+        return SealedVault(parts)
 
     @cached_property
     def engine(self) -> Engine:
@@ -200,6 +239,43 @@ class Foundations:
         require(actor, Permission.SEAL_AUDIT_LOG)
         return self.audit_log.seal()
 
+    def import_journals(
+        self, actor: Actor, path: Path | None = None, trusted: Sequence[VerifierKey] = ()
+    ) -> list[JournalImport]:
+        """Take what was done without a control database into the log. Doing it again adds nothing.
+
+        Args:
+            actor: who asks; needs `seal_audit_log`.
+            path: a journal's file; without it, those that the store and its copies hold.
+            trusted: keys that may have signed them, besides this installation's.
+
+        Raises:
+            AccessDeniedError: the actor may not.
+            JournalNotTrustedError: another key signed one; the others were taken.
+            JournalError, SignatureError: one is not what was written; the others were taken.
+            InputError: the file cannot be read.
+        """
+        from strongroom.audit.importing import import_journal, journals_in, people_of, read_journal
+
+        require(actor, Permission.SEAL_AUDIT_LOG)
+        parts: list[tuple[str, bytes, dict[str, bytes]]]
+        if path is None:
+            found = journals_in(self.stores.reading)
+            parts = [(f"The journal {name}", data, {}) for name, data in found]
+        else:
+            parts = [(f"The journal {path}", _read(path), people_of(path))]
+        taken: list[JournalImport] = []
+        refused: list[IntegrityError] = []
+        for what, data, people in parts:
+            try:
+                content = read_journal(data, self.verifier_key, trusted, what)
+                taken.append(import_journal(self.engine, self.sink, actor, content, people))
+            except IntegrityError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
+        return taken
+
     def policy(self, database: str) -> Policy:
         """The policy of one database.
 
@@ -235,3 +311,10 @@ class Foundations:
                 hint=f"Add it to `databases` in the settings, or as the Airflow connection db_{database}.",
             )
         return secret.get_secret_value()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"The journal {path} cannot be read: {error.strerror}.") from error

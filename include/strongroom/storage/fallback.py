@@ -16,6 +16,7 @@ import hashlib
 import heapq
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import IO, BinaryIO, NoReturn, TypeVar, cast
@@ -108,6 +109,7 @@ class FallbackStore(ObjectStore):
         self.url = self._stores[0].store.url
         self.uses: list[FallbackUse] = []
         """Every object that came from another store than the first."""
+        self._watching: list[builtins.list[FallbackUse]] = []
 
     def expect(self, objects: Iterable[Expected]) -> None:
         """Check these before any of their bytes is handed out, the small ones."""
@@ -126,6 +128,18 @@ class FallbackStore(ObjectStore):
             self._distrusted.add((left[0].name, key))
         self._tell(f"{key} in {left[0].name} cannot be used: {reason}")
         return len(left) > 1
+
+    @contextmanager
+    def watched(self) -> Iterator[builtins.list[FallbackUse]]:
+        """What comes from another store than the first until the block ends: each object once, as it is met."""
+        uses: builtins.list[FallbackUse] = []
+        with self._lock:
+            self._watching.append(uses)
+        try:
+            yield uses
+        finally:
+            with self._lock:
+                self._watching = [one for one in self._watching if one is not uses]
 
     def capabilities(self) -> StoreCapabilities:
         return self._stores[0].store.capabilities()
@@ -253,10 +267,18 @@ class FallbackStore(ObjectStore):
         reason = failures[-1].message if failures else "it turned out damaged"
         use = FallbackUse(key, name, reason)
         with self._lock:
-            if any((known.key, known.store) == (key, name) for known in self.uses):
-                return
-            self.uses.append(use)
+            met = [_add(use, uses) for uses in (self.uses, *self._watching)]
+        if not met[0]:
+            return
         self._tell(f"{key} comes from {name}: {reason}")
+
+
+def _add(use: FallbackUse, uses: list[FallbackUse]) -> bool:
+    """Note a use that is not noted there yet; says whether it was new."""
+    if any((known.key, known.store) == (use.key, use.store) for known in uses):
+        return False
+    uses.append(use)
+    return True
 
 
 def _checked(store: ObjectStore, expected: Expected) -> BinaryIO:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from strongroom.access import Actor, Permission, require
-from strongroom.audit import AuditSink, Event, EventType, Target
+from strongroom.audit import AuditSink, Event, EventRecorder, EventType, QueueRecorder, Target
 from strongroom.catalog import ObjectRecord, ObjectRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, StrongroomError
@@ -47,6 +47,13 @@ class VaultParts:
     engine: Engine
     sink: AuditSink
     clock: Clock
+    events: EventRecorder | None = None
+    """Takes the events that stand alone, where there is no control database: a journal."""
+
+    @property
+    def recorder(self) -> EventRecorder:
+        """Where events go that stand alone."""
+        return self.events or QueueRecorder(lambda: self.engine, self.sink)
 
 
 class SealedVault(Vault):
@@ -296,8 +303,7 @@ class _Trail:
         self._emit(replace(event, type=EventType.ACCESS_PERMISSION_REFUSE))
 
     def _emit(self, event: Event) -> None:
-        with self.parts.engine.begin() as connection:
-            self.parts.sink.emit(connection, event)
+        self.parts.recorder.record(event)
 
 
 def _stored(record: ObjectRecord) -> StoredObject:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.audit import QueueRecorder
 from strongroom.backup.restoring.request import RestoreRequest, RestoreTarget
 from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
 from strongroom.postgres import Cluster, ServerBinaries, connect
@@ -79,9 +80,8 @@ def test_the_service_restores_a_chain_beside_the_living_tablespace(taken: Taken)
             keyring=world.keyring(),
             provider=provider,
             clock=parts.clock,
-            engine=lambda: world.engine,
-            sink=parts.sink,
-            vault=lambda: taken.estate.vault(provider),
+            vault=taken.estate.vault(provider),
+            events=QueueRecorder(lambda: world.engine, parts.sink),
         )
     )
     taken.estate.server.execute("CHECKPOINT")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from strongroom.access import Actor, ActorKind, Role
-from strongroom.audit import QueueSink
+from strongroom.audit import QueueRecorder, QueueSink
 from strongroom.backup.restoring import BackupObjects, VaultObjects
 from strongroom.backup.restoring.errors import (
     TableMissingError,
@@ -68,7 +68,9 @@ def make_restorer(world: World, scratch_root: Path, objects: Any = None) -> Logi
     sink, clock = QueueSink(), SystemClock()
     provider = LocalKeyProvider(world.key_file)
     vault = SealedVault(VaultParts(world.store, world.keyring(), provider, world.engine, sink, clock))
-    parts = LogicalRestoreParts(world.store, vault, world.engine, sink, world.signer.verifier, scratch_root)
+    parts = LogicalRestoreParts(
+        world.store, vault, QueueRecorder(lambda: world.engine, sink), world.signer.verifier, scratch_root
+    )
     return LogicalRestorer(parts, objects=objects)
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from strongroom.access import Actor, ActorKind, Role
-from strongroom.audit import QueueSink
+from strongroom.audit import QueueRecorder, QueueSink
 from strongroom.backup import BackupParts, BackupPlan, BackupService
 from strongroom.backup.continuous import (
     ArchivedHistory,
@@ -101,6 +101,7 @@ class Site:
     def make_keys(self) -> None:
         (self.directory / "bucket").mkdir()
         (self.directory / "signing.key").write_text(SignerKey.generate("strongroom.test").encode())
+        (self.directory / "signing.key").chmod(0o600)
         provider = LocalKeyProvider.generate(self.directory / "local.key")
         keyring = KeyRing(self.store, self.signer.verifier, SystemClock())
         keyring.create_epoch(purpose="backup", provider=provider, signer=self.signer)
@@ -203,7 +204,6 @@ class Site:
         store: ObjectStore | None = None,
         provider: KeyProvider | None = None,
         clock: Clock | None = None,
-        with_control: bool = True,
     ) -> PhysicalRestoreService:
         """The service, as `services.py` makes it."""
         bucket, clock = store or self.store, clock or SystemClock()
@@ -215,9 +215,8 @@ class Site:
                 keyring=KeyRing(bucket, self.signer.verifier, clock),
                 provider=keys,
                 clock=clock,
-                engine=(lambda: engine_of(self.control_url)) if with_control else None,
-                sink=QueueSink() if with_control else None,
-                vault=(lambda: self.vault(keys, bucket)) if with_control else None,
+                vault=self.vault(keys, bucket),
+                events=QueueRecorder(lambda: engine_of(self.control_url), QueueSink()),
             )
         )
 

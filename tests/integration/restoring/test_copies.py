@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from strongroom.audit import QueueSink
 from strongroom.backup.copying import CopyParts, CopyPlan, StoreReplicator
@@ -76,6 +77,22 @@ def test_a_restore_takes_from_the_copy_what_the_store_has_damaged_or_lost(
         assert numbers(cluster) == {commit.number for commit in archived.commits}
     for fetched in (key, manifest.object("base").key, *segments[-2:]):
         assert any(fetched in line and "offsite" in line for line in told), fetched
+    assert {use.store for use in report.from_copies} == {"offsite"}
+    assert {key, manifest.object("base").key, *segments[-2:]} <= {use.key for use in report.from_copies}
+    assert any("came from the copy offsite" in line for line in report.lines())
+    stated = json.loads((into / "restore.json").read_text())["report"]["from_copies"]
+    assert [use["key"] for use in stated] == [use.key for use in report.from_copies]
+    with engine_of(site.control_url).connect() as connection:
+        entry = connection.execute(
+            text(
+                "SELECT convert_from(entry, 'UTF8') FROM audit_queue"
+                " WHERE convert_from(entry, 'UTF8') LIKE :plan ORDER BY id DESC LIMIT 1"
+            ),
+            {"plan": f"%{plan.sha256}%"},
+        ).scalar_one()
+    recorded = json.loads(entry)["data"]
+    assert recorded["details"]["copies"] == ["offsite"]
+    assert recorded["counts"]["objects_from_copies"] == len(report.from_copies)
 
 
 def test_what_is_damaged_everywhere_is_not_restored(

@@ -158,11 +158,6 @@ def test_who_may_not_restore_is_refused_and_that_is_recorded(archived: Archived,
     assert found >= 1
 
 
-def test_a_plan_needs_no_control_database(archived: Archived, into: Path) -> None:
-    made = plan(archived, LATEST, into, with_control=False)
-    assert made.log.archived > 0
-
-
 def test_a_manifest_that_was_altered_is_passed_over_and_named(archived: Archived, into: Path) -> None:
     key = manifest_key("shop", archived.second_backup)
     data = archived.site.store.get_bytes(key)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from strongroom.backup.restoring.copied import copied_lines
 from strongroom.canonical import JsonObject
 from strongroom.clock import timestamp
+from strongroom.storage import FallbackUse
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class RestoreReport:
         start_command: how to start it.
         stop_command: how to stop it.
         look_command: how to look at it.
+        from_copies: the objects that a copy gave, since the store had none that was sound.
     """
 
     database: str
@@ -52,6 +55,7 @@ class RestoreReport:
     start_command: str
     stop_command: str
     look_command: str
+    from_copies: tuple[FallbackUse, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -74,6 +78,7 @@ class RestoreReport:
         ]
         return [
             *lines,
+            *copied_lines(self.from_copies),
             "The server runs." if self.running else f"Start it:   {self.start_command}",
             f"Look at it: {self.look_command}",
             f"Stop it:    {self.stop_command}",

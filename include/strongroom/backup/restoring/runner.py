@@ -26,6 +26,7 @@ from strongroom.backup.restoring.configuration import (
     finish_configuration,
 )
 from strongroom.backup.restoring.control import control_data
+from strongroom.backup.restoring.copied import Uses
 from strongroom.backup.restoring.errors import (
     DiskFullError,
     NotThisBackupError,
@@ -72,6 +73,7 @@ class RestoreSources:
         binaries: the programs of the server's major version.
         clock: for the record.
         progress: told how far it is.
+        from_copies: gives what was taken from copies so far.
     """
 
     chain: tuple[BackupManifest, ...]
@@ -83,6 +85,7 @@ class RestoreSources:
     binaries: ServerBinaries
     clock: Clock
     progress: Progress = lambda stage, done, total: None
+    from_copies: Callable[[], Uses] = tuple
 
 
 def run_plan(plan: RestorePlan, place: RestorePlace, sources: RestoreSources) -> RestoreReport:
@@ -251,6 +254,7 @@ class _Run:
             start_command=_server_command(self._place, self._sources.binaries, "start"),
             stop_command=_server_command(self._place, self._sources.binaries, "stop"),
             look_command=_look_command(self._place, self._sources.binaries),
+            from_copies=self._sources.from_copies(),
         )
 
 

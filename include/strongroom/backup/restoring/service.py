@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor
+from strongroom.backup.restoring.copied import copies_used
 from strongroom.backup.restoring.errors import NotEnoughRoomError, TargetError
 from strongroom.backup.restoring.facts import RestoreFacts, gather
 from strongroom.backup.restoring.objects import BackupObjects, SoundObjects, from_any_copy
@@ -26,7 +27,7 @@ from strongroom.backup.restoring.plan import Estimate, RestorePlan, human_plan
 from strongroom.backup.restoring.planning import make_plan
 from strongroom.backup.restoring.report import RestoreReport
 from strongroom.backup.restoring.request import RestoreRequest
-from strongroom.backup.restoring.runner import Progress, run_plan
+from strongroom.backup.restoring.runner import Progress, RestoreSources, run_plan
 from strongroom.backup.restoring.sourcing import SourceParts, epochs_of, sources_of
 from strongroom.backup.restoring.trail import RestoreTrail
 from strongroom.clock import Clock
@@ -35,9 +36,7 @@ from strongroom.storage import Expected, FallbackStore, ObjectStore
 from strongroom.vault import NoPrivateKeyError, Vault
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from strongroom.audit import AuditSink
+    from strongroom.audit import EventRecorder
     from strongroom.sealing import KeyProvider, KeyRing
     from strongroom.signing import VerifierKey
 
@@ -53,10 +52,9 @@ class RestoreParts:
     provider: KeyProvider | None
     """Opens private halves; a host without one can plan, and is told that it cannot restore."""
     clock: Clock
-    engine: Callable[[], Engine] | None = None
-    """The control database; without it a plan is made from the bucket alone, and nothing can be restored."""
-    sink: AuditSink | None = None
-    vault: Callable[[], Vault] | None = None
+    vault: Vault
+    events: EventRecorder
+    """Takes the events: the control database's queue, or a journal where there is none."""
     postgres_directories: Sequence[Path] = ()
 
 
@@ -77,7 +75,7 @@ class RestoreService(ABC):
 
     @abstractmethod
     def plan(self, actor: Actor, request: RestoreRequest) -> PlannedRestore:
-        """Decide what a restore would do. Nothing is written; where there is a control database, it is recorded.
+        """Decide what a restore would do. It is recorded, and nothing else is written.
 
         Args:
             actor: who asks; needs `restore_backup`.
@@ -171,39 +169,35 @@ class PhysicalRestoreService(RestoreService):
     def _run(
         self, actor: Actor, plan: RestorePlan, correlation_id: str, progress: Progress | None
     ) -> RestoreReport:
-        with_log = plan.log.archived > 0 or plan.history is not None
-        facts = gather(self._parts.store, plan.database, self._parts.verifier, with_log=with_log)
-        self._check_keys(plan, facts)
-        _check_room(plan)
-        parts = SourceParts(
-            self._parts.store,
-            self._parts.verifier,
-            self._vault(),
-            self._objects(actor),
-            self._parts.clock,
-            self._parts.postgres_directories,
-        )
-        with sources_of(actor, plan, facts, parts, correlation_id) as sources:
-            if progress is not None:
-                sources = replace(sources, progress=progress)
-            store = self._parts.store
-            if isinstance(store, FallbackStore):
-                store.expect(Expected(one.key, one.size_bytes, one.sha256) for one in sources.segments)
-            return from_any_copy(run_plan)(plan, place_for(Path(plan.directory)), sources)
-
-    def _vault(self) -> Vault:
-        if self._parts.vault is None:
-            raise TargetError(
-                "Without a control database a restore can be planned, and not run.",
-                hint="`strongroom catalog rebuild` makes one again from the bucket.",
+        with copies_used(self._parts.store) as from_copies:
+            with_log = plan.log.archived > 0 or plan.history is not None
+            facts = gather(self._parts.store, plan.database, self._parts.verifier, with_log=with_log)
+            self._check_keys(plan, facts)
+            _check_room(plan)
+            parts = SourceParts(
+                self._parts.store,
+                self._parts.verifier,
+                self._parts.vault,
+                self._objects(actor),
+                self._parts.clock,
+                self._parts.postgres_directories,
             )
-        return self._parts.vault()
+            with sources_of(actor, plan, facts, parts, correlation_id) as sources:
+                sources = replace(sources, from_copies=from_copies, progress=progress or sources.progress)
+                self._expect(sources)
+                return from_any_copy(run_plan)(plan, place_for(Path(plan.directory)), sources)
+
+    def _expect(self, sources: RestoreSources) -> None:
+        """The log's segments are small: they are checked before they are handed out."""
+        store = self._parts.store
+        if isinstance(store, FallbackStore):
+            store.expect(Expected(one.key, one.size_bytes, one.sha256) for one in sources.segments)
 
     def _vault_objects(self, actor: Actor) -> BackupObjects:
-        return SoundObjects(self._parts.store, self._vault(), actor)
+        return SoundObjects(self._parts.store, self._parts.vault, actor)
 
     def _trail(self, actor: Actor, database: str) -> RestoreTrail:
-        return RestoreTrail(self._parts.engine, self._parts.sink, actor, database, uuid.uuid4().hex)
+        return RestoreTrail(self._parts.events, actor, database, uuid.uuid4().hex)
 
     def _check_keys(self, plan: RestorePlan, facts: RestoreFacts) -> None:
         """Each object that will be opened is sealed to an epoch whose private half opens here.

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from strongroom.access import Actor, Permission, require
-from strongroom.audit import AuditSink, Event, EventType, Target
+from strongroom.audit import Event, EventRecorder, EventType, Target
 from strongroom.backup.manifest import manifest_key
+from strongroom.backup.restoring.copied import copied_counts, copied_details
 from strongroom.errors import AccessDeniedError, StrongroomError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from strongroom.backup.restoring.plan import RestorePlan
     from strongroom.backup.restoring.report import RestoreReport
 
 
 @dataclass(frozen=True)
 class RestoreTrail:
-    """The events of one restore. Without a control database there is nowhere to record them."""
+    """The events of one restore."""
 
-    engine: Callable[[], Engine] | None
-    sink: AuditSink | None
+    events: EventRecorder
     actor: Actor
     database: str
     correlation_id: str
@@ -79,8 +76,13 @@ class RestoreTrail:
                     "restored_bytes": report.restored_bytes,
                     "archived_segments": report.archived_segments,
                     "milliseconds": round(report.seconds * 1000),
+                    **copied_counts(report.from_copies),
                 },
-                details={**_details(plan), "stopped_at_lsn": report.lsn},
+                details={
+                    **_details(plan),
+                    "stopped_at_lsn": report.lsn,
+                    **copied_details(report.from_copies),
+                },
             )
         )
 
@@ -96,10 +98,7 @@ class RestoreTrail:
         )
 
     def _emit(self, event: Event) -> None:
-        if self.engine is None or self.sink is None:
-            return
-        with self.engine().begin() as connection:
-            self.sink.emit(connection, event)
+        self.events.record(event)
 
 
 def _details(plan: RestorePlan) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor, Permission, require
-from strongroom.audit import AuditSink
 from strongroom.backup.fingerprints import FingerprintDocument, parse_fingerprints
 from strongroom.backup.logical.contents import LogicalContents, Name
 from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
+from strongroom.backup.restoring.copied import Uses, copies_used
 from strongroom.backup.restoring.errors import NotThisBackupError
 from strongroom.backup.restoring.logical import targets
 from strongroom.backup.restoring.logical.comparing import Comparison, compare
@@ -48,8 +48,7 @@ from strongroom.postgres import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+    from strongroom.audit import EventRecorder
     from strongroom.signing import VerifierKey
     from strongroom.storage import ObjectStore
     from strongroom.vault import Vault
@@ -64,8 +63,8 @@ class LogicalRestoreParts:
 
     store: ObjectStore
     vault: Vault
-    engine: Engine
-    sink: AuditSink
+    events: EventRecorder
+    """Takes the events: the control database's queue, or a journal where there is none."""
     trusted: VerifierKey
     """The key that manifests must be signed with."""
     scratch_root: Path
@@ -88,6 +87,8 @@ class LogicalRestoreResult:
     left_out: tuple[str, ...]
     """What belonged to the tables and did not come along."""
     seconds: float
+    from_copies: Uses = ()
+    """The objects that a copy gave, since the store had none that was sound."""
 
 
 class LogicalRestorer:
@@ -143,6 +144,7 @@ class LogicalRestorer:
             RestoredContentError: what was loaded differs from the source.
         """
         with (
+            copies_used(self._parts.store) as from_copies,
             self._recorded(actor, database, backup_id) as trail,
             self._loader(actor, database, trail.backup_id) as loader,
             connect(conninfo, application_name=APPLICATION) as control,
@@ -163,7 +165,7 @@ class LogicalRestorer:
                 comparison = compare(self._fingerprints(loader), loader.contents, place, names)
                 describe_database(control, temporary, loader.contents.database)
                 rename_database(control, temporary, new_database)
-            return _result(trail, new_database, sorted(names), comparison, (), began)
+            return _result(trail, new_database, sorted(names), comparison, (), began, from_copies())
 
     @from_any_copy
     def restore_tables(
@@ -195,6 +197,7 @@ class LogicalRestorer:
             RestoredContentError: what was loaded differs from the source.
         """
         with (
+            copies_used(self._parts.store) as from_copies,
             self._recorded(actor, database, backup_id) as trail,
             self._loader(actor, database, trail.backup_id) as loader,
             connect(conninfo, application_name=APPLICATION) as control,
@@ -208,7 +211,7 @@ class LogicalRestorer:
                 with targets.unfinished_schema(control, temporary):
                     comparison = self._load_tables(loader, staged, conninfo)
                     targets.rename_schema(control, temporary, schema)
-            return _result(trail, schema, staged.tables, comparison, staged.left_out, began)
+            return _result(trail, schema, staged.tables, comparison, staged.left_out, began, from_copies())
 
     def _load_tables(self, loader: LogicalLoader, staged: Staged, conninfo: str) -> Comparison:
         own = ("--no-owner", "--no-privileges")
@@ -269,7 +272,7 @@ class LogicalRestorer:
     @contextmanager
     def _recorded(self, actor: Actor, database: str, backup_id: str | None) -> Iterator[RestoreTrail]:
         parts = self._parts
-        trail = RestoreTrail(parts.engine, parts.sink, actor, database, backup_id or "")
+        trail = RestoreTrail(parts.events, actor, database, backup_id or "")
         trail.authorise()
         trail = replace(trail, backup_id=backup_id or self._objects(actor).newest(database))
         trail.attempt()
@@ -287,9 +290,10 @@ def _result(
     comparison: Comparison,
     left_out: tuple[str, ...],
     began: float,
+    from_copies: Uses,
 ) -> LogicalRestoreResult:
     compared, not_compared = comparison
-    trail.success(len(tables), compared, len(left_out))
+    trail.success(len(tables), compared, len(left_out), from_copies)
     return LogicalRestoreResult(
         database=trail.database,
         backup_id=trail.backup_id,
@@ -299,6 +303,7 @@ def _result(
         not_compared=not_compared,
         left_out=left_out,
         seconds=time.monotonic() - began,
+        from_copies=from_copies,
     )
 
 

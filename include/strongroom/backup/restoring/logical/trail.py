@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from strongroom.access import Actor, Permission, require
-from strongroom.audit import AuditSink, Event, EventType, Target
+from strongroom.audit import Event, EventRecorder, EventType, Target
 from strongroom.backup.manifest import manifest_key
+from strongroom.backup.restoring.copied import Uses, copied_counts, copied_details
 from strongroom.errors import AccessDeniedError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 
 @dataclass(frozen=True)
 class RestoreTrail:
     """The events of one restore."""
 
-    engine: Engine
-    sink: AuditSink
+    events: EventRecorder
     actor: Actor
     database: str
     backup_id: str
@@ -64,11 +60,11 @@ class RestoreTrail:
         failed = replace(self._event(), phase="result", outcome="failure")
         self._emit(replace(failed, error_class=type(error).__name__))
 
-    def success(self, tables: int, compared: int, left_out: int) -> None:
+    def success(self, tables: int, compared: int, left_out: int, from_copies: Uses) -> None:
         """It is done."""
-        counts = {"tables": tables, "compared": compared, "left_out": left_out}
-        self._emit(replace(self._event(), phase="result", outcome="success", counts=counts))
+        counts = {"tables": tables, "compared": compared, "left_out": left_out, **copied_counts(from_copies)}
+        done = replace(self._event(), phase="result", outcome="success", counts=counts)
+        self._emit(replace(done, details=copied_details(from_copies)))
 
     def _emit(self, event: Event) -> None:
-        with self.engine.begin() as connection:
-            self.sink.emit(connection, event)
+        self.events.record(event)
