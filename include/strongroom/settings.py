@@ -46,6 +46,7 @@ _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "legal_hold": ("operator",),
     "key_rotation": ("operator",),
     "audit_seal": ("operator",),
+    "health_check": ("operator",),
 }
 
 

@@ -45,6 +45,7 @@ def test_every_pipeline_loads_and_is_documented(load):
         "restore_verification.shop",
         "wal_archive.shop",
         "audit_seal",
+        "health_check",
         "restore",
         "legal_hold",
     }

@@ -40,6 +40,7 @@ class Permission(enum.StrEnum):
     SHIP_WAL = "ship_wal"
     COPY_OBJECTS = "copy_objects"
     SWEEP_ARCHIVE = "sweep_archive"
+    CHECK_POLICY = "check_policy"
     MANAGE_KEYS = "manage_keys"
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"
@@ -59,11 +60,12 @@ _GRANTS: dict[Role, frozenset[Permission]] = {
             Permission.APPROVE_RESTORE,
             Permission.SEAL_AUDIT_LOG,
             Permission.READ_AUDIT_LOG,
+            Permission.CHECK_POLICY,
             Permission.PLACE_HOLD,
             Permission.RELEASE_HOLD,
         }
     ),
-    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG}),
+    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG, Permission.CHECK_POLICY}),
     Role.APPLICATION: frozenset({Permission.STORE_OBJECT}),
 }
 

@@ -63,6 +63,8 @@ class EventType(enum.StrEnum):
     AUDIT_ENTRY_REJECT = "audit:entry:reject"
     AUDIT_JOURNAL_IMPORT = "audit:journal:import"
     POLICY_FILE_CHANGE = "policy:file:change"
+    POLICY_AGREEMENT_CHECK = "policy:agreement:check"
+    POLICY_DRAFT_MAKE = "policy:draft:make"
     CATALOG_SCHEMA_UPGRADE = "catalog:schema:upgrade"
     CATALOG_INDEX_REBUILD = "catalog:index:rebuild"
 
@@ -132,6 +134,8 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.AUDIT_ENTRY_REJECT: OcsfClass(_API, 4),
     EventType.AUDIT_JOURNAL_IMPORT: OcsfClass(_API, 1),
     EventType.POLICY_FILE_CHANGE: OcsfClass(_ENTITY, 3),
+    EventType.POLICY_AGREEMENT_CHECK: OcsfClass(_DATASTORE, 1),
+    EventType.POLICY_DRAFT_MAKE: OcsfClass(_DATASTORE, 1),
     EventType.CATALOG_SCHEMA_UPGRADE: OcsfClass(_DATASTORE, 2),
     EventType.CATALOG_INDEX_REBUILD: OcsfClass(_DATASTORE, 2),
 }

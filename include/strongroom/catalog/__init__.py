@@ -1,5 +1,6 @@
 """What exists: the control database, its records, its migrations."""
 
+from strongroom.catalog.agreements import PolicyCheckRecord, PolicyCheckRepository
 from strongroom.catalog.archives import ArchivePartRepository, ArchiveSweepRepository
 from strongroom.catalog.copies import CopiedBackup, CopyProof, CopyRepository, CopyRun
 from strongroom.catalog.engine import absent_engine, open_engine, upgrade
@@ -58,6 +59,8 @@ __all__ = [
     "LockState",
     "ObjectRecord",
     "ObjectRepository",
+    "PolicyCheckRecord",
+    "PolicyCheckRepository",
     "ProofNotFoundError",
     "ProofRecord",
     "ProofRepository",

@@ -184,3 +184,16 @@ approval_request = Table(
     Column("requested_by", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
 )
+
+policy_check = Table(
+    "policy_check",
+    metadata,
+    Column("database", Text, primary_key=True),
+    Column("checked_at", DateTime(timezone=True), nullable=False),
+    Column("catalogue_sha256", Text, nullable=False),
+    Column("catalogue", JSONB, nullable=False),
+    Column("findings", BigInteger, nullable=False),
+    Column("agreed_at", DateTime(timezone=True)),
+    Column("policy_sha256", Text),
+    Column("policy", JSONB(none_as_null=True)),
+)

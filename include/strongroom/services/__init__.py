@@ -7,9 +7,10 @@ works without a control database, a backup without a private key.
 from strongroom.services.foundations import Conninfo
 from strongroom.services.holds import HoldServices
 from strongroom.services.retention import RetentionServices
+from strongroom.services.rules import RuleServices
 
 
-class Services(HoldServices, RetentionServices):
+class Services(HoldServices, RetentionServices, RuleServices):
     """Everything that a task or a command works with; `Foundations` says what it takes."""
 
 

@@ -3,12 +3,14 @@
 from strongroom_airflow.operators.audit import SealAuditLogOperator
 from strongroom_airflow.operators.backup import BackupOperator
 from strongroom_airflow.operators.copies import CopyOperator
+from strongroom_airflow.operators.rules import CheckPolicyOperator
 from strongroom_airflow.operators.vault import SealOperator, UnsealOperator
 from strongroom_airflow.operators.verification import VerifyBackupOperator
 from strongroom_airflow.operators.wal import WalShipOperator
 
 __all__ = [
     "BackupOperator",
+    "CheckPolicyOperator",
     "CopyOperator",
     "SealAuditLogOperator",
     "SealOperator",
