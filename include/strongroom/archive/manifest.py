@@ -63,7 +63,7 @@ _LONGEST_ENCODED = 180
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PartId = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")]
-Period = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}|before-1900|partition-[a-z0-9_.%~A-F-]{1,200})$")]
+Period = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}|before-1900|partition-[a-z0-9_.=~A-F-]{1,200})$")]
 Method = Literal["rows", "partition"]
 Document = TypeVar("Document")
 
@@ -246,11 +246,11 @@ _RECEIPT: TypeAdapter[PartReceipt] = TypeAdapter(PartReceipt)
 
 
 def encoded_name(name: str) -> str:
-    """A name from the database as a segment of an object's key: other characters than a-z, 0-9 and _ as %XX.
+    """A name from the database as a segment of an object's key: what is not a-z, 0-9 or _ stands as =XX, in hexadecimal.
 
     A name that would be too long is cut and told apart by the beginning of its SHA-256; the manifest has it whole.
     """
-    text = "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in name.encode())
+    text = "".join(chr(byte) if chr(byte) in _PLAIN else f"={byte:02X}" for byte in name.encode())
     if len(text) <= _LONGEST_ENCODED // 2:
         return text
     return f"{text[:40]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"

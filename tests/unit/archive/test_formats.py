@@ -107,8 +107,8 @@ def test_a_receipt_reads_back_as_it_was_written() -> None:
     ("table", "segment"),
     [
         ("public.orders", "public.orders"),
-        ('public."Order Details"', "public.%4Frder%20%44etails"),
-        ('"a.b".c', "a%2Eb.c"),
+        ('public."Order Details"', "public.=4Frder=20=44etails"),
+        ('"a.b".c', "a=2Eb.c"),
     ],
 )
 def test_a_table_s_name_becomes_a_segment_of_a_key(table: str, segment: str) -> None:
