@@ -61,7 +61,7 @@ class Bounds:
 
     def literal(self, value: str) -> sql.Composable:
         """A value as a literal of the column's type."""
-        return sql.SQL("CAST({} AS {})").format(sql.Literal(value), sql.SQL(self.type))  # type: ignore[arg-type]
+        return sql.SQL("CAST({} AS {})").format(sql.Literal(value), sql.SQL(self.type))
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,9 @@ def _blockers(
     yield from outer
     behind = {(key.child, key.parent, key.columns) for key in outer}
     for _, _, reference in links.all():
-        if reference.parent in names and reference.child not in names:
-            if (reference.child, reference.parent, reference.columns) not in behind:
-                yield reference
+        known = (reference.child, reference.parent, reference.columns) in behind
+        if reference.parent in names and reference.child not in names and not known:
+            yield reference
 
 
 def _shown(table: TableName) -> str:

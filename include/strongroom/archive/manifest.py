@@ -246,7 +246,7 @@ _RECEIPT: TypeAdapter[PartReceipt] = TypeAdapter(PartReceipt)
 
 
 def encoded_name(name: str) -> str:
-    """A name from the database as a segment of an object's key: what is not a-z, 0-9 or _ stands as =XX, in hexadecimal.
+    """A name from the database as a segment of an object's key: what is not a-z, 0-9 or _ stands as =XX (hexadecimal).
 
     A name that would be too long is cut and told apart by the beginning of its SHA-256; the manifest has it whole.
     """

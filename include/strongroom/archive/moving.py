@@ -63,7 +63,6 @@ from strongroom.archive.rowfiles import PlainFile, RowsFile
 from strongroom.archive.rowsource import batches
 from strongroom.archive.settling import remove_unfinished
 from strongroom.archive.standing import Part
-from strongroom.clock import timestamp
 from strongroom.policy import Policy
 from strongroom.postgres import Connection, server_errors
 from strongroom.signing import SignerKey
@@ -286,7 +285,7 @@ def _leave(
             drop(connection, family, partition)
 
 
-def _deletion(family: Family, bounds: Bounds, members: list[Member]) -> sql.Composable:
+def _deletion(family: Family, bounds: Bounds, members: list[Member]) -> sql.Composed:
     names = [sql.Identifier(f"deleted_{number}") for number in range(len(members))]
     parts = [
         sql.SQL("{} AS (DELETE FROM {} WHERE {} RETURNING 1)").format(
@@ -365,8 +364,11 @@ def _object(name: str, stored: StoredObject) -> PartObject:
 
 
 def _new_id(connection: Connection) -> tuple[str, datetime]:
-    """A part's id and the moment in it, by the source's clock."""
+    """A part's id and the moment in it, by the source's clock.
+
+    After the second come its microseconds and three random digits, in hexadecimal: later parts sort later.
+    """
     with server_errors("The source database"):
         row = connection.execute("SELECT extract(epoch FROM transaction_timestamp())").fetchone()
     moment = datetime.fromtimestamp(float(row[0]) if row else 0.0, UTC)
-    return f"{timestamp(moment)[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(4)}", moment
+    return f"{moment:%Y%m%dT%H%M%SZ}-{moment.microsecond:05x}{secrets.randbelow(16**3):03x}", moment

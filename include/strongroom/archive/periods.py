@@ -106,7 +106,7 @@ def _reason(family: Family, reference: Reference) -> str:
     return f"rows of {child} refer to them{with_them} {how}, and have no archive rule like theirs"
 
 
-def _one(connection: Connection, query: sql.Composable) -> str | None:
+def _one(connection: Connection, query: sql.Composed) -> str | None:
     with server_errors("The source database"):
         row = connection.execute(query).fetchone()
     return row[0] if row else None

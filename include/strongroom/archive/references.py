@@ -53,7 +53,7 @@ class Reference:
             sql.SQL("{} OPERATOR({}.{}) {}").format(
                 parent.column(pair.target),
                 sql.Identifier(pair.operator[0]),
-                sql.SQL(pair.operator[1]),  # type: ignore[arg-type]  # an operator's name, from the catalogue
+                sql.SQL(pair.operator[1]),
                 child.column(pair.column),
             )
             for pair in self.pairs

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from strongroom.archive.digests import batch_digest
 from strongroom.archive.errors import ReadBackError
-from strongroom.vault import Buffer
+from strongroom.storage import Buffer
 
 _COMPRESSION_LEVEL = 3
 _READ_BYTES = 1 << 20

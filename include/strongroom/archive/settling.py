@@ -37,14 +37,16 @@ class Settled:
     discarded: int
 
 
-def settle(connection: Connection, store: ObjectStore, signer: SignerKey, log: RunLog, table: str) -> Settled:
+def settle(
+    connection: Connection, store: ObjectStore, signer: SignerKey, log: RunLog, database: str, table: str
+) -> Settled:
     """Finish the parts whose rows have left, take the others away.
 
     Raises:
         ArchiveDivergedError: the bucket has a receipt for rows that the source does not know to be gone.
     """
     marks = read_marks(connection, table)
-    parts = read_parts(store, signer.verifier, log.database, table)
+    parts = read_parts(store, signer.verifier, database, table)
     _check_not_diverged(parts, marks)
     finished = discarded = 0
     for part in parts:
@@ -54,7 +56,9 @@ def settle(connection: Connection, store: ObjectStore, signer: SignerKey, log: R
         elif part.receipt is None or not mark.recorded:
             finish(connection, store, signer, log, part)
             finished += 1
-    discarded += _remove_debris(store, log, table, {*marks, *(part.part_id for part in parts)})
+    discarded += _remove_debris(
+        store, log, archive_prefix(database, table), {*marks, *(part.part_id for part in parts)}
+    )
     return Settled(finished, discarded)
 
 
@@ -128,9 +132,8 @@ def _discard(store: ObjectStore, log: RunLog, manifest: PartManifest) -> bool:
     return _take_away(store, log, manifest.prefix, [manifest.key, manifest.prefix])
 
 
-def _remove_debris(store: ObjectStore, log: RunLog, table: str, known: set[str]) -> int:
+def _remove_debris(store: ObjectStore, log: RunLog, prefix: str, known: set[str]) -> int:
     """Take away what never had a manifest. What the source has a mark of, or a receipt is there for, is left alone."""
-    prefix = archive_prefix(log.database, table)
     store.abort_incomplete_uploads(prefix)
     keys = [info.key for info in store.list(prefix)]
     whole = {

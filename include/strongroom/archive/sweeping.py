@@ -120,7 +120,7 @@ class SealedArchiver(Archiver):
             return self._foreseen(connection, journey, due)
         with _exclusive(connection, table):
             prepare_marks(connection)
-            settled = settle(connection, self._parts.store, self._parts.signer, log, table)
+            settled = settle(connection, self._parts.store, self._parts.signer, log, policy.database, table)
             moved = [self._finished(connection, log, part) for part in self._moved(connection, journey, due)]
             held = held_rows(connection, journey.family, due)
         return _summary(journey, moved, held, settled)
@@ -271,7 +271,10 @@ def _within(connection: Connection, period: DuePeriod, partition: OldPartition) 
     """Whether a month lies in a partition's range."""
     bounds = period.bounds
     with server_errors("The source database"):
-        query = "SELECT %(lower)s::timestamptz >= %(from)s::timestamptz AND %(upper)s::timestamptz <= %(to)s::timestamptz"
+        query = (
+            "SELECT %(lower)s::timestamptz >= %(from)s::timestamptz"
+            " AND %(upper)s::timestamptz <= %(to)s::timestamptz"
+        )
         values = {
             "lower": bounds.lower or "-infinity",
             "from": partition.bounds.lower or "-infinity",

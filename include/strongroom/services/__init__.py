@@ -8,9 +8,10 @@ from strongroom.services.foundations import Conninfo
 from strongroom.services.holds import HoldServices
 from strongroom.services.retention import RetentionServices
 from strongroom.services.rules import RuleServices
+from strongroom.services.sweeps import SweepServices
 
 
-class Services(HoldServices, RetentionServices, RuleServices):
+class Services(HoldServices, RetentionServices, RuleServices, SweepServices):
     """Everything that a task or a command works with; `Foundations` says what it takes."""
 
 
