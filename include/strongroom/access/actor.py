@@ -45,6 +45,9 @@ class Permission(enum.StrEnum):
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"
     REBUILD_CATALOG = "rebuild_catalog"
+    PLAN_RETENTION = "plan_retention"
+    APPLY_RETENTION = "apply_retention"
+    APPROVE_RETENTION = "approve_retention"
     PLACE_HOLD = "place_hold"
     RELEASE_HOLD = "release_hold"
     REWRAP_OBJECTS = "rewrap_objects"
@@ -61,11 +64,14 @@ _GRANTS: dict[Role, frozenset[Permission]] = {
             Permission.SEAL_AUDIT_LOG,
             Permission.READ_AUDIT_LOG,
             Permission.CHECK_POLICY,
+            Permission.PLAN_RETENTION,
+            Permission.APPROVE_RETENTION,
             Permission.PLACE_HOLD,
             Permission.RELEASE_HOLD,
         }
     ),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG, Permission.CHECK_POLICY}),
+    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG, Permission.PLAN_RETENTION}),
     Role.APPLICATION: frozenset({Permission.STORE_OBJECT}),
 }
 

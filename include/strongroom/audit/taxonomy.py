@@ -45,6 +45,13 @@ class EventType(enum.StrEnum):
     VAULT_OBJECT_OPEN = "vault:object:open"
     VAULT_OBJECT_DELETE = "vault:object:delete"
     VAULT_OBJECT_HOLD = "vault:object:hold"
+    RETENTION_PLAN_MAKE = "retention:plan:make"
+    RETENTION_PLAN_REQUEST = "retention:plan:request"
+    RETENTION_PLAN_APPROVE = "retention:plan:approve"
+    RETENTION_RUN_EXECUTE = "retention:run:execute"
+    RETENTION_ITEM_MARK = "retention:item:mark"
+    RETENTION_ITEM_DELETE = "retention:item:delete"
+    RETENTION_LOCK_EXTEND = "retention:lock:extend"
     KEY_EPOCH_CREATE = "key:epoch:create"
     KEY_EPOCH_UNWRAP = "key:epoch:unwrap"
     KEY_EPOCH_DESTROY = "key:epoch:destroy"
@@ -116,6 +123,13 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.VAULT_OBJECT_OPEN: OcsfClass(_DATASTORE, 10),
     EventType.VAULT_OBJECT_DELETE: OcsfClass(_DATASTORE, 7),
     EventType.VAULT_OBJECT_HOLD: OcsfClass(_DATASTORE, 2),
+    EventType.RETENTION_PLAN_MAKE: OcsfClass(_DATASTORE, 1),
+    EventType.RETENTION_PLAN_REQUEST: OcsfClass(_ENTITY, 1),
+    EventType.RETENTION_PLAN_APPROVE: OcsfClass(_ENTITY, 3),
+    EventType.RETENTION_RUN_EXECUTE: OcsfClass(_DATASTORE, 7),
+    EventType.RETENTION_ITEM_MARK: OcsfClass(_DATASTORE, 2),
+    EventType.RETENTION_ITEM_DELETE: OcsfClass(_DATASTORE, 7),
+    EventType.RETENTION_LOCK_EXTEND: OcsfClass(_DATASTORE, 2),
     EventType.KEY_EPOCH_CREATE: OcsfClass(_ENTITY, 1),
     EventType.KEY_EPOCH_UNWRAP: OcsfClass(_ENTITY, 2),
     EventType.KEY_EPOCH_DESTROY: OcsfClass(_ENTITY, 4),

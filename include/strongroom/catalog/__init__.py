@@ -34,6 +34,7 @@ from strongroom.catalog.repositories import (
     ProofRepository,
     ServerManifestRepository,
 )
+from strongroom.catalog.retention import PlanRecord, PlanRepository
 
 __all__ = [
     "ApprovalRecord",
@@ -59,6 +60,8 @@ __all__ = [
     "LockState",
     "ObjectRecord",
     "ObjectRepository",
+    "PlanRecord",
+    "PlanRepository",
     "PolicyCheckRecord",
     "PolicyCheckRepository",
     "ProofNotFoundError",

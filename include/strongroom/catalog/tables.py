@@ -150,6 +150,17 @@ archive_sweep = Table(
     Column("held_rows", BigInteger, nullable=False),
 )
 
+retention_plan = Table(
+    "retention_plan",
+    metadata,
+    Column("plan_sha256", Text, primary_key=True),
+    Column("database", Text, nullable=False, index=True),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("needs_approval", Boolean, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("applied_at", DateTime(timezone=True)),
+)
+
 legal_hold = Table(
     "legal_hold",
     metadata,

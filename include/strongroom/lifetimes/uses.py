@@ -180,7 +180,7 @@ def _refuse_deleted(store: ObjectStore, record: UseRecord) -> None:
 
 
 def _overlaps(span: Sequence[object], log: LogFrom) -> bool:
-    return span[0] == log.system_identifier and int(str(span[1])) > log.start
+    return bool(span) and span[0] == log.system_identifier and int(str(span[1])) > log.start
 
 
 def _remove_dead(store: ObjectStore, clock: Clock, database: str) -> None:

@@ -21,14 +21,12 @@ class Mark:
         marked_at: when.
         delete_after: before which moment it is not deleted.
         plan_sha256: the plan that decided it.
-        deleting: whether its deletion has begun, so that nobody may begin to use it.
     """
 
     item_id: str
     marked_at: datetime
     delete_after: datetime
     plan_sha256: str
-    deleting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from strongroom.lifetimes import Item, Kind
+from strongroom.lifetimes import Item, ItemObject, Kind
 from strongroom.retention.facts import STORE, Facts, Mark
 from strongroom.retention.generations import keep_generations
 from strongroom.retention.keeping import Keeping, Reason, close_over_dependencies
@@ -45,9 +45,9 @@ def plan(facts: Facts, rules: RetentionRules, now: datetime) -> Plan:
     """
     keeping = _kept(facts, rules, now)
     going = _going(facts, keeping, now)
-    kept_keys = {one.key for item in facts.items if item.id not in going for one in item.objects}
+    shared = SharedKeys(facts.items, going)
     decisions = tuple(
-        _decision(item, facts, rules, keeping, going.get(item.id), kept_keys)
+        _decision(item, facts, rules, keeping, going.get(item.id), shared)
         for item in sorted(facts.items, key=lambda item: (_ORDER[item.kind], item.created_at, item.id))
     )
     return Plan(
@@ -60,6 +60,32 @@ def plan(facts: Facts, rules: RetentionRules, now: datetime) -> Plan:
         locks=tuple(_locks(facts, rules, keeping, now)),
         unusual=tuple(unusual(facts, rules, decisions, now)),
     )
+
+
+class SharedKeys:
+    """Which objects go with an item: not those that something names which stays, or goes later.
+
+    Args:
+        items: everything there is.
+        going: what goes, and how far it is on its way.
+    """
+
+    def __init__(self, items: Iterable[Item], going: Mapping[str, Action]) -> None:
+        everything = tuple(items)
+        self._kept = {one.key for item in everything if item.id not in going for one in item.objects}
+        self._longer = self._kept | {
+            one.key
+            for item in everything
+            if going.get(item.id) not in (None, Action.DELETE)
+            for one in item.objects
+        }
+
+    def own(self, item: Item, action: Action) -> tuple[ItemObject, ...]:
+        """The objects of an item that go with it."""
+        others = self._longer if action is Action.DELETE else self._kept
+        if others.isdisjoint(one.key for one in item.objects):
+            return item.objects
+        return tuple(one for one in item.objects if one.key not in others)
 
 
 def _kept(facts: Facts, rules: RetentionRules, now: datetime) -> Keeping:
@@ -78,6 +104,8 @@ def _kept(facts: Facts, rules: RetentionRules, now: datetime) -> Keeping:
 def _own_reasons(item: Item, facts: Facts, rules: RetentionRules, now: datetime) -> Iterable[Reason]:
     if item.kind is Kind.UNKNOWN:
         yield Reason("unknown", f"it is never touched: {item.detail or 'nobody here can tell what it is'}")
+    if item.kind is Kind.DEBRIS and item.in_use is not None:
+        yield Reason("debris", item.in_use, binding=False)
     if item.kind is Kind.DEBRIS and later(item.created_at, rules.grace) > now:
         text = f"nothing names it, and it may still be in the making; it is left alone for {rules.grace}"
         yield Reason("debris", text, later(item.created_at, rules.grace), binding=False)
@@ -86,6 +114,11 @@ def _own_reasons(item: Item, facts: Facts, rules: RetentionRules, now: datetime)
         yield Reason("age", text, item.expires_at)
     if item.expires_at is None and item.kind in _AGED:
         yield Reason("age", "no rule says how long it stays")
+    yield from _obstacles(item, facts, now)
+
+
+def _obstacles(item: Item, facts: Facts, now: datetime) -> Iterable[Reason]:
+    """What forbids to delete an item, whatever its rules say."""
     for hold in facts.held.get(item.id, ()):
         yield Reason("hold", f"the legal hold {hold} forbids its deletion until it is released")
     if item.id in facts.blocked:
@@ -132,8 +165,6 @@ def _going(facts: Facts, keeping: Keeping, now: datetime) -> dict[str, Action]:
 def _step(mark: Mark | None, item: Item, now: datetime) -> Action:
     if mark is None:
         return Action.MARK
-    if mark.deleting:
-        return Action.DELETE
     return Action.DELETE if mark.delete_after <= now and item.in_use is None else Action.WAIT
 
 
@@ -151,12 +182,11 @@ def _decision(
     rules: RetentionRules,
     keeping: Keeping,
     action: Action | None,
-    kept_keys: set[str],
+    shared: SharedKeys,
 ) -> Decision:
     if action is None:
         return _keep(item, facts, keeping.reasons(item.id))
-    keys = sorted(one.key for one in item.objects if one.key not in kept_keys)
-    sizes = sum(one.size_bytes for one in item.objects if one.key not in kept_keys)
+    own = shared.own(item, action)
     mark = facts.marks.get(item.id)
     return Decision(
         item=item.id,
@@ -165,10 +195,10 @@ def _decision(
         rule="expired",
         reason=_why_gone(item, facts, rules) + _progress(item, action, mark),
         created_at=item.created_at,
-        objects=len(keys),
-        size_bytes=sizes,
+        objects=len(own),
+        size_bytes=sum(one.size_bytes for one in own),
         until=mark.delete_after if mark else None,
-        objects_sha256=objects_sha256(keys),
+        objects_sha256=objects_sha256(one.key for one in own),
     )
 
 
@@ -223,8 +253,8 @@ def _progress(item: Item, action: Action, mark: Mark | None) -> str:
 
 
 def objects_sha256(keys: Iterable[str]) -> str:
-    """SHA-256 over sorted keys, each with a newline."""
-    return hashlib.sha256("".join(f"{key}\n" for key in keys).encode()).hexdigest()
+    """SHA-256 over the keys in their order, each with a newline."""
+    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
 
 
 def _locks(facts: Facts, rules: RetentionRules, keeping: Keeping, now: datetime) -> Iterable[LockExtension]:

@@ -30,7 +30,7 @@ def unusual(
     deleted = [one for one in decisions if one.action is Action.DELETE]
     if not marked and not deleted:
         return
-    yield from _clock(facts, now)
+    yield from clock_doubts(facts, now)
     if not marked:
         return
     if facts.last_purge is None:
@@ -40,7 +40,8 @@ def unusual(
     yield from _share(marked, decisions, rules)
 
 
-def _clock(facts: Facts, now: datetime) -> Iterator[str]:
+def clock_doubts(facts: Facts, now: datetime) -> Iterator[str]:
+    """Why the planner's clock may be wrong: each sentence begins with what is the matter, up to a colon."""
     newest = facts.newest_signed_at
     if newest is not None and newest > now + CLOCK_TOLERANCE:
         yield f"the clock may be behind: it says {_moment(now)}, and something was signed at {_moment(newest)}"
@@ -51,10 +52,11 @@ def _clock(facts: Facts, now: datetime) -> Iterator[str]:
         )
     store = facts.store_now
     if store is not None and abs(store - now) > CLOCK_TOLERANCE:
-        yield f"the clock says {_moment(now)}, and the store's own says {_moment(store)}"
+        yield f"the clock differs from the store's own: it says {_moment(now)}, the store's {_moment(store)}"
     last = facts.last_purge
     if last is not None and last.finished_at > now + CLOCK_TOLERANCE:
-        yield f"the clock says {_moment(now)}, and the last purge ended at {_moment(last.finished_at)}"
+        ended = _moment(last.finished_at)
+        yield f"the clock has gone back: it says {_moment(now)}, and the last purge ended at {ended}"
 
 
 def _share(marked: Iterable[Decision], decisions: Iterable[Decision], rules: RetentionRules) -> Iterator[str]:

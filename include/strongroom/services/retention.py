@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from strongroom.services.backups import BackupServices
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from strongroom.lifetimes import LifetimeSource
+    from strongroom.policy import Policy
+    from strongroom.retention.approvals import PlanApprovals
+    from strongroom.retention.service import RetentionService
 
 
 class RetentionServices(BackupServices):
@@ -32,3 +36,32 @@ class RetentionServices(BackupServices):
             return lifetimes_in_store(self.store, database, self.verifier_key, self.clock, copies)
         store = self.stores.copy(copy)
         return lifetimes_in_copy(self.store, store, copy, database, self.verifier_key, self.clock)
+
+    @cached_property
+    def plan_approvals(self) -> PlanApprovals:
+        """Takes a second person's decisions on what cannot be taken back."""
+        from strongroom.retention.approvals import PlanApprovals
+
+        return PlanApprovals(self.engine, self.sink, self.person)
+
+    @cached_property
+    def retention(self) -> RetentionService:
+        """Plans what is deleted, and carries it out."""
+        from strongroom.retention.service import PolicyRetentionService, RetentionParts
+
+        return PolicyRetentionService(
+            RetentionParts(
+                store=self.store,
+                copies=self.stores.copy,
+                engine=self.engine,
+                sink=self.sink,
+                signer=self.signer,
+                clock=self.clock,
+                sources=self.lifetime_sources,
+                approvals=self.plan_approvals,
+                agree=self._agree,
+            )
+        )
+
+    def _agree(self, policy: Policy) -> None:
+        """What is deleted here lies in the bucket; that the policy fits the live database is asked where rows go."""

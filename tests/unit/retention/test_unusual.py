@@ -32,7 +32,7 @@ def test_nothing_to_delete_needs_nobody() -> None:
         ({"last_purge": LastPurge(ago(1), "b" * 64)}, "the policy has changed"),
         ({"newest_signed_at": ago(-1)}, "the clock may be behind"),
         ({"newest_signed_at": ago(30)}, "the clock may be ahead"),
-        ({"store_now": ago(2)}, "the store's own says"),
+        ({"store_now": ago(2)}, "the clock differs from the store"),
         ({"last_purge": LastPurge(ago(-1), POLICY)}, "the last purge ended at"),
     ],
 )
