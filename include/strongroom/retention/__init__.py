@@ -10,6 +10,7 @@ from strongroom.retention.errors import (
 )
 from strongroom.retention.facts import Facts, LastPurge, Mark
 from strongroom.retention.plan import plan
+from strongroom.retention.purge import Purge
 from strongroom.retention.rules import RetentionRules
 from strongroom.retention.values import Action, Decision, LockExtension, Plan, parse_plan
 
@@ -25,6 +26,7 @@ __all__ = [
     "Plan",
     "PlanChangedError",
     "PlanNotFoundError",
+    "Purge",
     "PurgeInProgressError",
     "PurgeLostError",
     "RetentionRules",

@@ -64,4 +64,10 @@ class RetentionServices(BackupServices):
         )
 
     def _agree(self, policy: Policy) -> None:
-        """What is deleted here lies in the bucket; that the policy fits the live database is asked where rows go."""
+        """Let a policy pass that agrees with the live database; a database that does not answer agrees to nothing."""
+        from strongroom.postgres import connect
+        from strongroom.rules.checking import require_agreement
+
+        conninfo = self.conninfo(policy.database)
+        with connect(conninfo, application_name="strongroom retention") as connection:
+            require_agreement(policy, connection)
