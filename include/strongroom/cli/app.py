@@ -28,6 +28,7 @@ from strongroom.cli import (
     policy,
     restore,
     restore_logical,
+    retention,
     vault,
     verify,
     wal,
@@ -50,6 +51,7 @@ restore_logical.register(restore.app)
 app.add_typer(restore.app, name="restore")
 app.add_typer(wal.app, name="wal")
 app.add_typer(copies.app, name="copy")
+app.add_typer(retention.app, name="retention")
 app.add_typer(keys.app, name="keys")
 app.add_typer(hold.app, name="hold")
 app.add_typer(audit.app, name="audit")

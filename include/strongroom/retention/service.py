@@ -16,14 +16,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from strongroom.access import Actor, Permission
 from strongroom.audit import AuditSink, EventType, Target
 from strongroom.canonical import canonical_bytes
-from strongroom.catalog import PlanRepository
+from strongroom.catalog import PlanRecord, PlanRepository
 from strongroom.clock import Clock
 from strongroom.lifetimes import Lease, LeaseHeldError
 from strongroom.lifetimes.lease import lease_key
@@ -37,6 +37,7 @@ from strongroom.retention.marks import MarkStore, marks_key
 from strongroom.retention.plan import plan
 from strongroom.retention.purge import Purge, read_purge
 from strongroom.retention.rules import RetentionRules
+from strongroom.retention.text import human_size
 from strongroom.retention.trail import PurgeTrail
 from strongroom.retention.values import Action, Plan
 from strongroom.storage import ObjectExistsError, ObjectStore
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 LONGEST_AGE = timedelta(days=3)
 """For how long a plan can be carried out: what it has not seen by then, a new one has to see."""
 
+_MAKE_ONE = "`strongroom retention plan DATABASE` makes one, and prints its hash."
 _KEPT = (Action.KEEP, Action.UNMARK)
 
 
@@ -91,6 +93,28 @@ class PurgeReport:
             total["removed_bytes"] += place.size_bytes
         return total
 
+    def document(self) -> dict[str, Any]:
+        """The report for programs: references and counts."""
+        return {
+            "database": self.database,
+            "plan_sha256": self.plan_sha256,
+            "counts": dict(self.count()),
+            "places": [asdict(place) for place in self.places],
+        }
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        counts = self.count()
+        told = [
+            f"Deleted {counts['deleted']:,} ({counts['objects']:,} objects, {human_size(counts['removed_bytes'])}),"
+            f" marked {counts['marked']:,}, kept after all {counts['unmarked']:,}, locks extended {counts['locked']:,}."
+        ]
+        for place in self.places:
+            told += [
+                f"  left alone in the {place.place}: {name}: {why}" for name, why in place.spared.items()
+            ]
+        return told
+
 
 class RetentionService(ABC):
     """Decides and carries out what is deleted."""
@@ -115,6 +139,14 @@ class RetentionService(ABC):
 
         Raises:
             PlanNotFoundError: none has this hash.
+        """
+
+    @abstractmethod
+    def latest(self, database: str) -> Purge:
+        """The newest plan that was made of a database.
+
+        Raises:
+            PlanNotFoundError: none was made.
         """
 
     @abstractmethod
@@ -171,16 +203,16 @@ class PolicyRetentionService(RetentionService):
             record = PlanRepository().find(connection, plan_sha256.strip().lower())
         if record is None:
             raise PlanNotFoundError(
-                f"No retention plan with the hash {plan_sha256[:64]} was made here.",
-                hint="`strongroom retention plan DATABASE` makes one, and prints its hash.",
+                f"No retention plan with the hash {plan_sha256[:64]} was made here.", hint=_MAKE_ONE
             )
-        purge = read_purge(record.document)
-        if purge.sha256 != record.plan_sha256:
-            raise PlanChangedError(
-                f"The plan {record.plan_sha256} in the control database is not what was put there.",
-                hint="Plan again, and look at who can write to the control database.",
-            )
-        return purge
+        return _checked(record)
+
+    def latest(self, database: str) -> Purge:
+        with self._parts.engine.connect() as connection:
+            record = PlanRepository().latest(connection, database)
+        if record is None:
+            raise PlanNotFoundError(f"No retention plan of {database} was made here.", hint=_MAKE_ONE)
+        return _checked(record)
 
     def apply(self, actor: Actor, policy: Policy, plan_sha256: str, run: str) -> PurgeReport:
         trail = self._trail(actor, policy)
@@ -316,6 +348,16 @@ def sought(purge: Purge) -> Sought:
 def record_key(purge: Purge) -> str:
     """Where the plan of a purge that was carried out lies."""
     return f"retention/{purge.database}/{purge.made_at:%Y%m%dT%H%M%SZ}-{purge.sha256[:16]}.json.zst"
+
+
+def _checked(record: PlanRecord) -> Purge:
+    purge = read_purge(record.document)
+    if purge.sha256 != record.plan_sha256:
+        raise PlanChangedError(
+            f"The plan {record.plan_sha256} in the control database is not what was put there.",
+            hint="Plan again, and look at who can write to the control database.",
+        )
+    return purge
 
 
 def _kept(plans: Sequence[Plan]) -> frozenset[str]:
