@@ -44,6 +44,7 @@ _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "wal_archive.*": ("operator",),
     "restore": ("operator",),
     "legal_hold": ("operator",),
+    "retention_purge": ("operator",),
     "key_rotation": ("operator",),
     "audit_seal": ("operator",),
     "health_check": ("operator",),

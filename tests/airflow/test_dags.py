@@ -48,6 +48,7 @@ def test_every_pipeline_loads_and_is_documented(load):
         "health_check",
         "restore",
         "legal_hold",
+        "retention_purge",
     }
     assert expected <= found["dags"].keys()
     assert all(dag["documented"] for dag in found["dags"].values())

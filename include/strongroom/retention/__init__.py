@@ -1,12 +1,12 @@
 """Retention: what is kept, what is deleted, and why; planned, approved, carried out and checked."""
 
 from strongroom.retention.errors import (
+    KeptMissingError,
     NotApprovedError,
     NotGoneError,
     PlanChangedError,
     PlanNotFoundError,
     PurgeInProgressError,
-    PurgeLostError,
 )
 from strongroom.retention.facts import Facts, LastPurge, Mark
 from strongroom.retention.plan import plan
@@ -18,6 +18,7 @@ __all__ = [
     "Action",
     "Decision",
     "Facts",
+    "KeptMissingError",
     "LastPurge",
     "LockExtension",
     "Mark",
@@ -28,7 +29,6 @@ __all__ = [
     "PlanNotFoundError",
     "Purge",
     "PurgeInProgressError",
-    "PurgeLostError",
     "RetentionRules",
     "parse_plan",
     "plan",

@@ -7,13 +7,12 @@ StrongroomError
 │   └── PurgeInProgressError    another purge of this database runs now
 ├── NotFoundError
 │   └── PlanNotFoundError       no plan with that hash was made here
-├── IntegrityError
-│   └── NotGoneError            something that was deleted is still there
-└── TransientError
-    └── PurgeLostError          another purge took over; this one stops
+└── IntegrityError
+    ├── NotGoneError            something that was deleted is still there
+    └── KeptMissingError        something that was kept is not there
 """
 
-from strongroom.errors import IntegrityError, NotFoundError, RefusedError, TransientError
+from strongroom.errors import IntegrityError, NotFoundError, RefusedError
 
 
 class PlanChangedError(RefusedError):
@@ -36,5 +35,5 @@ class NotGoneError(IntegrityError):
     """Something that was deleted is still there."""
 
 
-class PurgeLostError(TransientError):
-    """Another purge took over, or the lease could not be renewed: this one stops."""
+class KeptMissingError(IntegrityError):
+    """Something that a plan kept is not there any more."""

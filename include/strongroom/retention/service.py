@@ -33,6 +33,7 @@ from strongroom.retention.deleting import Deleter
 from strongroom.retention.errors import PlanChangedError, PlanNotFoundError, PurgeInProgressError
 from strongroom.retention.facts import STORE
 from strongroom.retention.gathering import Gatherer, Sources
+from strongroom.retention.looking import look
 from strongroom.retention.marks import MarkStore, marks_key
 from strongroom.retention.plan import plan
 from strongroom.retention.purge import Purge, read_purge
@@ -169,6 +170,26 @@ class RetentionService(ABC):
             TransientError: a store or the control database failed; the same call can be made again.
         """
 
+    @abstractmethod
+    def verify(self, actor: Actor, policy: Policy, plan_sha256: str) -> int:
+        """Look anew, after a plan was carried out: what was deleted is gone, and what was kept is there.
+
+        Args:
+            actor: who asks; needs `plan_retention`.
+            policy: of the database.
+            plan_sha256: the plan's hash.
+
+        Returns:
+            How many things were looked for.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            PlanNotFoundError: no plan has this hash.
+            NotGoneError: something that was deleted is there.
+            KeptMissingError: something that was kept is not there.
+            TransientError: a store does not answer.
+        """
+
 
 class PolicyRetentionService(RetentionService):
     """Retention by the rules of policies.
@@ -231,6 +252,18 @@ class PolicyRetentionService(RetentionService):
             raise
         trail.success(purge, report.count())
         return report
+
+    def verify(self, actor: Actor, policy: Policy, plan_sha256: str) -> int:
+        self._trail(actor, policy).authorise(Permission.PLAN_RETENTION)
+        purge = self.find(plan_sha256)
+        looked_for = 0
+        for carried_out in purge.plans:
+            store = self._store(carried_out.place)
+            facts = self._gatherer.facts(
+                policy.database, carried_out.place, object_lock=store.capabilities().object_lock
+            )
+            looked_for += look(carried_out, facts)
+        return looked_for
 
     def _check(self, purge: Purge, policy: Policy) -> None:
         now = self._parts.clock.now()
