@@ -70,8 +70,7 @@ _GRANTS: dict[Role, frozenset[Permission]] = {
             Permission.RELEASE_HOLD,
         }
     ),
-    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG, Permission.CHECK_POLICY}),
-    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG, Permission.PLAN_RETENTION}),
+    Role.AUDITOR: frozenset({Permission.READ_AUDIT_LOG, Permission.CHECK_POLICY, Permission.PLAN_RETENTION}),
     Role.APPLICATION: frozenset({Permission.STORE_OBJECT}),
 }
 
