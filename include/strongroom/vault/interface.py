@@ -70,6 +70,21 @@ class ObjectReader(ABC):
             IntegrityError: altered, truncated, moved or swapped; possibly only at the end of the stream.
         """
 
+    @abstractmethod
+    def open_anywhere(self, expect: StoredObject) -> AbstractContextManager[BinaryIO]:
+        """Open one object that is not compressed as a whole, to read from anywhere in it.
+
+        The first time, all its sealed bytes are hashed; of what is read, every piece is authentic.
+
+        Args:
+            expect: the reference it must match to the byte.
+
+        Raises:
+            UnknownObjectError: there is no such object.
+            ObjectKeyError: it is compressed as a whole.
+            IntegrityError: altered, truncated, moved or swapped; possibly only when the file is read.
+        """
+
 
 class Vault(ABC):
     """Puts content into the bucket sealed, and takes it out again."""

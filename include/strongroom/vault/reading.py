@@ -7,13 +7,14 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from strongroom.sealing import Identity
 from strongroom.sealing.pipeline import OpeningPipeline
 from strongroom.storage import ObjectNotFoundError, ObjectStore
 from strongroom.vault.errors import ObjectKeyError, ObjectReplacedError, UnknownObjectError
 from strongroom.vault.interface import Buffer, ObjectReader, OpenedObject, StoredObject
+from strongroom.vault.seeking import proven_beginning, seekable
 
 
 class HashingReader(io.RawIOBase):
@@ -90,21 +91,39 @@ class SeriesReader(ObjectReader):
         self._prefix = prefix
         self._lock = threading.Lock()
         self._opened = self._plaintext_bytes = 0
+        self._beginnings: dict[StoredObject, bytes] = {}
 
     @contextmanager
     def open(self, expect: StoredObject) -> Iterator[OpenedObject]:
-        if not expect.key.startswith(self._prefix):
-            raise ObjectKeyError(f"The object {expect.key} does not lie below {self._prefix}.")
+        self._check_place(expect)
         with open_sealed(self._store, expect) as source:
             reader = CheckedReader(source, self._identities, expect, exact=True)
             yield reader
         if reader.complete:
-            with self._lock:
-                self._opened += 1
-                self._plaintext_bytes += expect.plaintext_bytes
+            self._count(expect)
+
+    @contextmanager
+    def open_anywhere(self, expect: StoredObject) -> Iterator[BinaryIO]:
+        self._check_place(expect)
+        beginning = self._beginnings.get(expect)
+        if beginning is None:
+            with open_sealed(self._store, expect) as source:
+                beginning = self._beginnings[expect] = proven_beginning(source, expect)
+            self._count(expect)
+        with seekable(self._store, expect, beginning, self._identities) as reader:
+            yield cast(BinaryIO, reader)
+
+    def _check_place(self, expect: StoredObject) -> None:
+        if not expect.key.startswith(self._prefix):
+            raise ObjectKeyError(f"The object {expect.key} does not lie below {self._prefix}.")
+
+    def _count(self, expect: StoredObject) -> None:
+        with self._lock:
+            self._opened += 1
+            self._plaintext_bytes += expect.plaintext_bytes
 
     def counts(self) -> dict[str, int]:
-        """How many objects were read to their end, and how much they held."""
+        """How many objects were read to their end, or opened to read from anywhere, and how much they held."""
         return {"objects": self._opened, "plaintext_bytes": self._plaintext_bytes}
 
 
