@@ -41,6 +41,8 @@ class Permission(enum.StrEnum):
     COPY_OBJECTS = "copy_objects"
     SWEEP_ARCHIVE = "sweep_archive"
     CHECK_POLICY = "check_policy"
+    QUERY_ARCHIVE = "query_archive"
+    RESTORE_ARCHIVE = "restore_archive"
     MANAGE_KEYS = "manage_keys"
     SEAL_AUDIT_LOG = "seal_audit_log"
     READ_AUDIT_LOG = "read_audit_log"
@@ -61,6 +63,7 @@ _GRANTS: dict[Role, frozenset[Permission]] = {
             Permission.STORE_OBJECT,
             Permission.OPEN_OBJECT,
             Permission.APPROVE_RESTORE,
+            Permission.QUERY_ARCHIVE,
             Permission.SEAL_AUDIT_LOG,
             Permission.READ_AUDIT_LOG,
             Permission.CHECK_POLICY,

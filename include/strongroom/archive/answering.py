@@ -14,7 +14,7 @@ from strongroom.archive.columns import SourceCodec, TableCodec, file_codec
 from strongroom.archive.errors import ArchiveQueryError
 from strongroom.archive.manifest import PartTable
 from strongroom.archive.sealedfiles import ROOT, SealedFiles
-from strongroom.archive.views import Source, literal, quoted, view_statement
+from strongroom.archive.views import Source, literal, nothing_of, quoted, rows_of, view_statement
 from strongroom.errors import StrongroomError
 from strongroom.policy import split_table
 from strongroom.vault import ObjectReader, StoredObject
@@ -75,34 +75,37 @@ class ArchiveDatabase:
         """Forget everything."""
         self._connection.close()
 
-    def add_table(
-        self,
-        table: str,
-        files: Sequence[StoredObject],
-        live: LiveRows | None = None,
-        declared: PartTable | None = None,
-    ) -> None:
-        """Make a table.
+    def add_rows(self, table: str, files: Sequence[StoredObject], live: LiveRows | None = None) -> None:
+        """Make a table of sealed files, live rows, or both.
 
         Args:
             table: as the policy names it.
-            files: its sealed files.
+            files: its sealed files, oldest first.
             live: its rows in the source.
-            declared: its columns, for when it has neither.
 
         Raises:
             IntegrityError: a file is not what was recorded.
             ArchiveQueryError: its columns cannot be told apart.
         """
-        schema, name = split_table(table)
-        sources = [self._sealed_source(files)] if files else []
+        selects = [rows_of(self._sealed_source(files))] if files else []
         if live is not None:
-            sources.append(self._live_source(f"live rows {len(self._schemas)} {table}", live))
-        empty = declared or PartTable(table, 0, "", None, None, (), None)  # type: ignore[arg-type]
+            selects.append(rows_of(self._live_source(f"live rows of {table}", live)))
+        self._make(table, selects)
+
+    def add_nothing(self, declared: PartTable) -> None:
+        """Make a table without rows, as a manifest tells of it.
+
+        Raises:
+            ArchiveQueryError: its columns cannot be told apart.
+        """
+        self._make(declared.table, [nothing_of(declared)])
+
+    def _make(self, table: str, selects: Sequence[str]) -> None:
+        schema, name = split_table(table)
         if schema not in self._schemas:
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
             self._schemas.append(schema)
-        self._run(view_statement(schema, name, sources, empty))
+        self._run(view_statement(schema, name, selects))
 
     def ask(self, question: str) -> Answer:
         """Run one SELECT.

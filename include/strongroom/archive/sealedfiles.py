@@ -15,7 +15,7 @@ ROOT = f"{PROTOCOL}://"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class SealedFiles(AbstractFileSystem):
+class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """The files that were added, and no others; they can be read and nothing else.
 
     What goes wrong while DuckDB reads is kept in `failure`, since DuckDB tells it as text of its own.

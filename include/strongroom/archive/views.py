@@ -55,25 +55,33 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def view_statement(schema: str, name: str, sources: Sequence[Source], empty: PartTable) -> str:
-    """The statement that makes the view of one table.
+def view_statement(schema: str, name: str, selects: Sequence[str]) -> str:
+    """The statement that makes the view of one table from `rows_of` or `nothing_of`."""
+    return f"CREATE VIEW {quoted(schema, name)} AS " + " UNION ALL BY NAME ".join(selects)
 
-    Args:
-        schema, name: the table's.
-        sources: where its rows are; none for a table without rows.
-        empty: what a manifest tells of the table's columns, for when no source does.
+
+def rows_of(source: Source) -> str:
+    """The rows of a source, with types to compute with.
 
     Raises:
         ArchiveQueryError: two columns differ by case alone.
     """
-    selects = [_select(source) for source in sources] or [_nothing(empty)]
-    return f"CREATE VIEW {quoted(schema, name)} AS " + " UNION ALL BY NAME ".join(selects)
-
-
-def _select(source: Source) -> str:
     _refuse_equal_names(source.codec.table, (column.name for column in source.codec.columns))
     columns = ", ".join(part for column in source.codec.columns for part in _column(column, source.filled))
     return f"SELECT {columns} FROM {source.relation}"  # noqa: S608 - every name in it is quoted
+
+
+def nothing_of(table: PartTable) -> str:
+    """No rows, with the types that the declared ones have in DuckDB.
+
+    Raises:
+        ArchiveQueryError: two columns differ by case alone.
+    """
+    _refuse_equal_names(table.table, (column.name for column in table.columns))
+    columns = (
+        f"CAST(NULL AS {_duck_type(column.type)}) AS {quoted(column.name)}" for column in table.columns
+    )
+    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _column(column: ColumnCodec, filled: frozenset[str]) -> Iterator[str]:
@@ -87,15 +95,6 @@ def _column(column: ColumnCodec, filled: frozenset[str]) -> Iterator[str]:
     else:
         yield name
         yield quoted(column.exact_name)
-
-
-def _nothing(table: PartTable) -> str:
-    """No rows, with the types that the declared ones have in DuckDB."""
-    _refuse_equal_names(table.table, (column.name for column in table.columns))
-    columns = (
-        f"CAST(NULL AS {_duck_type(column.type)}) AS {quoted(column.name)}" for column in table.columns
-    )
-    return f"SELECT {', '.join(columns)} WHERE false"  # noqa: S608 - every name in it is quoted
 
 
 def _duck_type(declared: str) -> str:

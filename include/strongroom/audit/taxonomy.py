@@ -41,6 +41,8 @@ class EventType(enum.StrEnum):
     ARCHIVE_SWEEP_EXECUTE = "archive:sweep:execute"
     ARCHIVE_PART_COMMIT = "archive:part:commit"
     ARCHIVE_PART_DISCARD = "archive:part:discard"
+    ARCHIVE_ROWS_QUERY = "archive:rows:query"
+    ARCHIVE_ROWS_RESTORE = "archive:rows:restore"
     VAULT_OBJECT_STORE = "vault:object:store"
     VAULT_OBJECT_OPEN = "vault:object:open"
     VAULT_OBJECT_DELETE = "vault:object:delete"
@@ -119,6 +121,8 @@ OCSF_CLASSES: dict[EventType, OcsfClass] = {
     EventType.ARCHIVE_SWEEP_EXECUTE: OcsfClass(_DATASTORE, 2),
     EventType.ARCHIVE_PART_COMMIT: OcsfClass(_DATASTORE, 7),
     EventType.ARCHIVE_PART_DISCARD: OcsfClass(_DATASTORE, 7),
+    EventType.ARCHIVE_ROWS_QUERY: OcsfClass(_DATASTORE, 1),
+    EventType.ARCHIVE_ROWS_RESTORE: OcsfClass(_DATASTORE, 6),
     EventType.VAULT_OBJECT_STORE: OcsfClass(_DATASTORE, 9),
     EventType.VAULT_OBJECT_OPEN: OcsfClass(_DATASTORE, 10),
     EventType.VAULT_OBJECT_DELETE: OcsfClass(_DATASTORE, 7),

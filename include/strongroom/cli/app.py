@@ -19,6 +19,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    archive,
     audit,
     backup,
     catalog,
@@ -52,6 +53,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(wal.app, name="wal")
 app.add_typer(copies.app, name="copy")
 app.add_typer(retention.app, name="retention")
+app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
 app.add_typer(hold.app, name="hold")
 app.add_typer(audit.app, name="audit")

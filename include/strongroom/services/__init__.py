@@ -4,6 +4,7 @@ Each service is made when it is first asked for, so that a command needs no more
 works without a control database, a backup without a private key.
 """
 
+from strongroom.services.archives import ArchiveServices
 from strongroom.services.foundations import Conninfo
 from strongroom.services.holds import HoldServices
 from strongroom.services.retention import RetentionServices
@@ -11,7 +12,7 @@ from strongroom.services.rules import RuleServices
 from strongroom.services.sweeps import SweepServices
 
 
-class Services(HoldServices, RetentionServices, RuleServices, SweepServices):
+class Services(ArchiveServices, HoldServices, RetentionServices, RuleServices, SweepServices):
     """Everything that a task or a command works with; `Foundations` says what it takes."""
 
 
