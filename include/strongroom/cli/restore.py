@@ -1,4 +1,4 @@
-"""`strongroom restore`: bringing a cluster back, to any moment that the archive covers."""
+"""`strongroom restore plan|run`: what a restore would do, and doing exactly that."""
 
 from __future__ import annotations
 
@@ -14,15 +14,25 @@ import typer
 
 from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
 from strongroom.cli.output import err, out, print_json
+from strongroom.cli.restore_logical import (
+    AsOption,
+    DbnameOption,
+    FromSchemaOption,
+    OwnersOption,
+    TableOption,
+    logical_request,
+)
 from strongroom.errors import InputError
 
 if TYPE_CHECKING:
-    from strongroom.backup.restoring.plan import RestorePlan
+    from strongroom.backup.restoring.either import AnyPlan, AnyPlanned, AnyRequest
     from strongroom.backup.restoring.request import RestoreRequest, RestoreTarget
     from strongroom.backup.restoring.runner import Progress
-    from strongroom.backup.restoring.service import PlannedRestore
 
-app = typer.Typer(help="Bring a cluster back into a new directory.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bring back a cluster into a new directory, or a database or tables under a new name.",
+    no_args_is_help=True,
+)
 
 
 class AtTarget(enum.Enum):
@@ -56,6 +66,22 @@ Then = Annotated[
 Start = Annotated[bool, typer.Option("--start", help="Leave the server running.")]
 
 
+IntoConn = Annotated[
+    str | None,
+    typer.Option(
+        "--into-conn",
+        help="From a logical backup: the target, a database of the settings, by its name there.",
+    ),
+]
+NewDatabase = Annotated[
+    str | None,
+    typer.Option("--name", help="With --into-conn: the new database that the whole database goes into."),
+]
+NewSchema = Annotated[
+    str | None, typer.Option("--schema", help="With --into-conn: the new schema that the tables go into.")
+]
+
+
 @app.command("plan")
 def plan(
     database: DatabaseArgument,
@@ -68,11 +94,46 @@ def plan(
     timeline: Timeline = None,
     then: Then = AtTarget.PROMOTE,
     start: Start = False,
+    into_conn: IntoConn = None,
+    name: NewDatabase = None,
+    schema: NewSchema = None,
+    table: TableOption = None,
+    from_schema: FromSchemaOption = None,
+    new_name: AsOption = None,
+    dbname: DbnameOption = None,
+    owners: OwnersOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a restore would do: from which backup, how long, how large, or why it cannot be done."""
-    target = _target(to_time, to_lsn, to_point, latest, backup)
-    request = _request(database, target, into, backup, timeline, then, start)
+    """Say what a restore would do: from which backup, how long, how large, or why it cannot be done.
+
+    With --into: a whole cluster. With --into-conn: a database (--name) or tables (--schema) of a logical backup.
+    """
+    logical = any((name, schema, table, from_schema, new_name, dbname))
+    physical = any((into, to_time, to_lsn, to_point, latest, timeline, start, then is not AtTarget.PROMOTE))
+    if (logical or into_conn) and physical:
+        raise InputError(
+            "These options are for two kinds of restores.",
+            hint="Give --into and a target for a whole cluster, or --into-conn with --name or --schema.",
+        )
+    request: AnyRequest
+    if into_conn is not None:
+        request = logical_request(
+            database,
+            into_conn,
+            name=name,
+            schema=schema,
+            tables=table or (),
+            from_schemas=from_schema or (),
+            new_name=new_name,
+            dbname=dbname,
+            backup=backup,
+            owners=owners,
+        )
+    elif logical:
+        raise InputError("A restore from a logical backup needs a server.", hint="Name one with --into-conn.")
+    else:
+        target = _target(to_time, to_lsn, to_point, latest, backup)
+        request = _request(database, target, into, backup, timeline, then, start)
     service = services()
     with recorded(service):
         planned = service.restores.plan(actor(), request)
@@ -99,7 +160,7 @@ def run(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Restore a cluster into a new directory, and prove that the target was reached."""
+    """Restore a cluster into a new directory, or whatever --plan says, and prove that it came back as planned."""
     service = services()
     with recorded(service):
         if plan_file is not None:
@@ -156,20 +217,20 @@ def _request(
     return RestoreRequest(database, target, into, backup, timeline, then.value, start)
 
 
-def _read_plan(path: Path, database: str) -> RestorePlan:
-    from strongroom.backup.restoring.plan import parse_plan
+def _read_plan(path: Path, database: str) -> AnyPlan:
+    from strongroom.backup.restoring.either import parse_any_plan
 
     try:
         document = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"The plan {path} cannot be read: {error}") from error
-    plan = parse_plan(document.get("plan", {}) if isinstance(document, dict) else {})
+    plan = parse_any_plan(document.get("plan", {}) if isinstance(document, dict) else {})
     if plan.database != database:
         raise InputError(f"The plan {path} is about {plan.database}, not {database}.")
     return plan
 
 
-def _print_plan(planned: PlannedRestore, as_json: bool) -> None:
+def _print_plan(planned: AnyPlanned, as_json: bool) -> None:
     if as_json:
         print_json(
             {

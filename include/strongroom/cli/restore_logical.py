@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,10 @@ import typer
 
 from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
 from strongroom.cli.output import out, print_json, print_table
+from strongroom.errors import InputError
 
 if TYPE_CHECKING:
-    from strongroom.backup.restoring.logical import LogicalRestoreResult
-    from strongroom.services import Services
+    from strongroom.backup.restoring.logical import LogicalRestoreRequest
 
 BackupOption = Annotated[str | None, typer.Option("--backup", help="The backup's id; the newest without it.")]
 IntoOption = Annotated[
@@ -22,6 +23,17 @@ IntoOption = Annotated[
 DbnameOption = Annotated[
     str | None,
     typer.Option("--dbname", help="Another database of the target's server than its connection names."),
+]
+TableOption = Annotated[
+    list[str] | None,
+    typer.Option("--table", help="A table of the backup, as schema.table; several times."),
+]
+FromSchemaOption = Annotated[
+    list[str] | None, typer.Option("--from-schema", help="All tables of a schema of the backup.")
+]
+AsOption = Annotated[str | None, typer.Option("--as", help="Another name, for a single table.")]
+OwnersOption = Annotated[
+    bool, typer.Option(help="Restore owners and privileges; their roles must exist on the server.")
 ]
 
 
@@ -37,57 +49,81 @@ def restore_database(
     into: IntoOption,
     name: Annotated[str, typer.Option("--name", help="The new database's name.")],
     backup: BackupOption = None,
-    owners: Annotated[
-        bool, typer.Option(help="Restore owners and privileges; their roles must exist on the server.")
-    ] = True,
+    owners: OwnersOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Restore a logical backup into a new database; never over one that exists."""
-    from strongroom.backup.restoring.logical import schema_name
-
-    service = services()
-    with recorded(service):
-        result = service.logical_restorer.restore_database(
-            actor(), database, service.conninfo(into), schema_name(name), backup_id=backup, owners=owners
-        )
-    _print(result, "database", as_json)
+    _restore(logical_request(database, into, name=name, backup=backup, owners=owners), as_json)
 
 
 def restore_tables(
     database: DatabaseArgument,
     into: IntoOption,
     schema: Annotated[str, typer.Option("--schema", help="The new schema that the tables go into.")],
-    table: Annotated[
-        list[str] | None,
-        typer.Option("--table", help="A table of the backup, as schema.table; several times."),
-    ] = None,
-    from_schema: Annotated[
-        list[str] | None, typer.Option("--from-schema", help="All tables of a schema of the backup.")
-    ] = None,
-    new_name: Annotated[str | None, typer.Option("--as", help="Another name, for a single table.")] = None,
+    table: TableOption = None,
+    from_schema: FromSchemaOption = None,
+    new_name: AsOption = None,
     dbname: DbnameOption = None,
     backup: BackupOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Restore tables of a logical backup into a new schema of a database."""
-    from strongroom.backup.restoring.logical import Selection, schema_name, table_name
-
-    selection = Selection(
-        tuple(table_name(text) for text in table or ()),
-        tuple(schema_name(text) for text in from_schema or ()),
+    request = logical_request(
+        database,
+        into,
+        schema=schema,
+        tables=table or (),
+        from_schemas=from_schema or (),
+        new_name=new_name,
+        dbname=dbname,
+        backup=backup,
     )
-    service = services()
-    with recorded(service):
-        result = service.logical_restorer.restore_tables(
-            actor(),
-            database,
-            selection,
-            _target(service, into, dbname),
-            schema_name(schema),
-            backup_id=backup,
-            new_name=schema_name(new_name) if new_name else None,
+    _restore(request, as_json)
+
+
+def logical_request(
+    database: str,
+    into: str,
+    *,
+    name: str | None = None,
+    schema: str | None = None,
+    tables: Sequence[str] = (),
+    from_schemas: Sequence[str] = (),
+    new_name: str | None = None,
+    dbname: str | None = None,
+    backup: str | None = None,
+    owners: bool = True,
+) -> LogicalRestoreRequest:
+    """What the options ask for: a whole database under a new name, or tables in a new schema.
+
+    Raises:
+        InputError: they name both or neither, or what is no name.
+    """
+    from strongroom.backup.restoring.logical import (
+        LogicalRestoreRequest,
+        Selection,
+        schema_name,
+        table_name,
+    )
+
+    if (name is None) == (schema is None):
+        raise InputError(
+            "A restore from a logical backup goes into a new database or into a new schema.",
+            hint="Give --name for the whole database, or --schema for tables.",
         )
-    _print(result, "schema", as_json)
+    if name is not None and (tables or from_schemas):
+        raise InputError("--table and --from-schema are for tables, which go into a new --schema.")
+    selection = Selection(tuple(map(table_name, tables)), tuple(map(schema_name, from_schemas)))
+    return LogicalRestoreRequest(
+        database,
+        into,
+        schema_name(name or schema or ""),
+        None if name is not None else selection,
+        backup_id=backup,
+        target_database=dbname,
+        rename_to=schema_name(new_name) if new_name else None,
+        owners=owners,
+    )
 
 
 def show_contents(
@@ -104,27 +140,12 @@ def show_contents(
     print_table("Tables", ["schema", "table", "object"], rows, empty="It holds no table with rows.")
 
 
-def _target(service: Services, into: str, dbname: str | None) -> str:
-    from strongroom.postgres import with_database
-
-    conninfo = service.conninfo(into)
-    return with_database(conninfo, dbname) if dbname else conninfo
-
-
-def _print(result: LogicalRestoreResult, kind: str, as_json: bool) -> None:
-    from strongroom.backup.restoring.copied import copied_lines
-
+def _restore(request: LogicalRestoreRequest, as_json: bool) -> None:
+    service = services()
+    with recorded(service):
+        result = service.logical_restorer.restore(actor(), request)
     if as_json:
-        print_json(asdict(result))
+        print_json(result.document())
         return
-    out.print(
-        f"Restored {len(result.tables)} tables of {result.backup_id} into the new {kind} {result.target} in"
-        f" {result.seconds:.0f} s; {result.compared} equal the source.",
-        markup=False,
-    )
-    for name in result.not_compared:
-        out.print(f"  not compared: {name}", markup=False)
-    for item in result.left_out:
-        out.print(f"  left out: {item}", markup=False)
-    for line in copied_lines(result.from_copies):
+    for line in result.lines():
         out.print(line, markup=False)

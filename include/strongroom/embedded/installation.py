@@ -58,7 +58,7 @@ class Installation:
             folder=self.folder,
             port=self.ports[at.SHOP],
             superuser_password=self.credentials.shop_superuser,
-            databases=(Database("shop", "shop", self.credentials.shop_superuser),),
+            databases=(self._owned_database(),),
             backup_role=(BACKUP_ROLE, self.credentials.shop_strongroom),
         )
 
@@ -82,12 +82,16 @@ class Installation:
         """Airflow's processes."""
         return airflow_parts(self.folder, self.airflow_environment, self.ports, self.api)
 
+    def _owned_database(self) -> Database:
+        return Database("shop", "shop", self.credentials.shop_superuser)
+
     def _backup_database(self) -> Database:
         return Database("shop", BACKUP_ROLE, self.credentials.shop_strongroom)
 
     def _connections(self) -> dict[str, object]:
         return {
             "db_shop": _postgres(self.ports[at.SHOP], self._backup_database()),
+            "db_shop_owner": _postgres(self.ports[at.SHOP], self._owned_database()),
             "strongroom_control": _postgres(self.ports[at.CONTROL], self.control_database),
             "strongroom_s3": {
                 "conn_type": "aws",
@@ -119,7 +123,10 @@ class Installation:
             "scratch_directory": str(self.folder.scratch),
             "restore_directory": str(self.folder.restored),
             "person_roles": {ADMIN: ["operator"], APPROVER: ["operator"]},
-            "databases": {"shop": conninfo(self.ports[at.SHOP], self._backup_database())},
+            "databases": {
+                "shop": conninfo(self.ports[at.SHOP], self._backup_database()),
+                "shop_owner": conninfo(self.ports[at.SHOP], self._owned_database()),
+            },
         }
         heading = "# Written by `make up`, anew each time.\n"
         write_private(self.folder.settings, heading + yaml.safe_dump(document, sort_keys=False))

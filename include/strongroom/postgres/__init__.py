@@ -31,7 +31,7 @@ from strongroom.postgres.inspect import (
     tables,
     with_database,
 )
-from strongroom.postgres.locks import advisory_lock
+from strongroom.postgres.locks import advisory_lock, lock_key
 from strongroom.postgres.lsn import format_lsn, parse_lsn, segment_name, segment_start
 from strongroom.postgres.scratch import (
     Scratch,
@@ -72,6 +72,7 @@ __all__ = [
     "format_lsn",
     "free_bytes",
     "full_disk_named",
+    "lock_key",
     "new_seed",
     "parse_lsn",
     "remove_stale_scratch",

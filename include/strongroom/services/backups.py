@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from strongroom.backup.copying import Replicator
     from strongroom.backup.indexing import CatalogKeeper
     from strongroom.backup.restoring.approval import RestoreApprovals
+    from strongroom.backup.restoring.either import Restores
     from strongroom.backup.restoring.logical import LogicalRestorer
     from strongroom.backup.restoring.service import RestoreService
     from strongroom.backup.verification import BackupVerifier, VerificationParts
@@ -122,7 +123,14 @@ class BackupServices(Foundations):
         )
 
     @cached_property
-    def restores(self) -> RestoreService:
+    def restores(self) -> Restores:
+        """Brings back clusters, databases and tables, each after a plan."""
+        from strongroom.backup.restoring.either import Restores
+
+        return Restores(lambda: self._cluster_restores, lambda: self.logical_restorer)
+
+    @cached_property
+    def _cluster_restores(self) -> RestoreService:
         """Brings clusters back. The bucket and a key are enough; without a control database a journal records it."""
         from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
 
@@ -151,6 +159,7 @@ class BackupServices(Foundations):
                 events=self.events,
                 trusted=self.verifier_key,
                 scratch_root=self.settings.scratch_directory,
+                conninfo=self.conninfo,
                 postgres_directories=self.settings.postgres_directories,
             )
         )

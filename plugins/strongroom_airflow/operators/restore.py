@@ -1,4 +1,4 @@
-"""Restoring a cluster: plan, a second person's approval of exactly that plan, execution.
+"""Restoring a cluster, a database or tables: plan, a second person's approval of exactly that plan, execution.
 
 This module is imported by the pipeline that restores alone: the approval comes from a provider, which the other
 pipelines need not import.
@@ -6,6 +6,7 @@ pipelines need not import.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from textwrap import fill
@@ -19,10 +20,28 @@ from strongroom_airflow.hooks import StrongroomHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from strongroom.backup.restoring.plan import RestorePlan
+    from strongroom.backup.restoring.either import AnyPlan
+    from strongroom.backup.restoring.form import RestoreForm
 
 HASH_FIELD = "plan_hash"
 _COLUMNS = 88
+_FORM_FIELDS = (
+    "database",
+    "what",
+    "backup_id",
+    "target",
+    "folder",
+    "time",
+    "value",
+    "start",
+    "tables",
+    "schemas",
+    "table_name",
+    "new_name",
+    "connection",
+    "target_database",
+    "owners",
+)
 
 
 def plan_hash_field() -> dict[str, Param]:
@@ -40,56 +59,73 @@ def plan_hash_field() -> dict[str, Param]:
 class RestorePlanOperator(BaseOperator):
     """Decides what a restore would do, and writes nothing.
 
-    Returns the plan (references and sizes), its hash, and its text for people.
+    Returns the plan (names, references and sizes), its hash, and its text for people. Each field is one of the form;
+    what belongs to another kind of restore stays empty.
 
     Args:
         database: the database's name in its policy.
-        target: `backup`, `time`, `lsn`, `point` or `latest`.
-        folder: a new directory's name below the settings' `restore_directory`.
-        time: the moment, for `time`.
-        value: the position or the restore point's name, for `lsn` and `point`.
-        backup_id: the backup to begin from; the newest that leads to the target without it.
-        start: `True` leaves the server running.
+        what: what comes back: `cluster`, `database` or `tables`.
+        backup_id: the backup; without it, the newest that leads to the target.
+        target: for a cluster: `backup`, `time`, `lsn`, `point` or `latest`.
+        folder: for a cluster: a new directory's name below the settings' `restore_directory`.
+        time: for a cluster: the moment, for `time`.
+        value: for a cluster: the position or the restore point's name, for `lsn` and `point`.
+        start: for a cluster: `True` leaves the server running.
+        tables: which tables, as `schema.table`: a list, or one as JSON.
+        schemas: whole schemas: a list, or one as JSON.
+        table_name: for a single table: its new name.
+        new_name: the new schema that tables go into, or the new database.
+        connection: the target server: `shop` stands for the connection `db_shop`; the database's own without it.
+        target_database: another database of that server than the connection names.
+        owners: for a whole database: `False` leaves owners and privileges out.
     """
 
-    template_fields: Sequence[str] = ("database", "target", "folder", "time", "value", "backup_id", "start")
+    template_fields: Sequence[str] = _FORM_FIELDS
 
     def __init__(
         self,
         *,
         database: str,
-        target: str,
-        folder: str,
+        what: str = "cluster",
+        backup_id: str = "",
+        target: str = "backup",
+        folder: str = "",
         time: str = "",
         value: str = "",
-        backup_id: str = "",
         start: str = "False",
+        tables: Sequence[str] | str = (),
+        schemas: Sequence[str] | str = (),
+        table_name: str = "",
+        new_name: str = "",
+        connection: str = "",
+        target_database: str = "",
+        owners: str = "True",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.database = database
+        self.what = what
+        self.backup_id = backup_id
         self.target = target
         self.folder = folder
         self.time = time
         self.value = value
-        self.backup_id = backup_id
         self.start = start
+        self.tables = tables
+        self.schemas = schemas
+        self.table_name = table_name
+        self.new_name = new_name
+        self.connection = connection
+        self.target_database = target_database
+        self.owners = owners
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the plan."""
-        from strongroom.backup.restoring.form import folder_below, target_of
-        from strongroom.backup.restoring.request import RestoreRequest
-
         refuse_unknown_fields(context)
         hook = StrongroomHook()
         services = hook.services
-        request = RestoreRequest(
-            services.policy(self.database).database,
-            target_of(self.target, self.time, self.value),
-            folder_below(services.settings.restore_directory, self.folder),
-            backup_id=self.backup_id or None,
-            start=self.start == "True",
-        )
+        services.policy(self.database)
+        request = self._form().request(services.settings.restore_directory)
         planned = services.restores.plan(hook.actor(context), request)
         for line in planned.lines():
             self.log.info(line)
@@ -98,6 +134,19 @@ class RestorePlanOperator(BaseOperator):
             "sha256": planned.plan.sha256,
             "text": "\n".join(planned.lines()),
         }
+
+    def _form(self) -> RestoreForm:
+        from strongroom.backup.restoring.form import RestoreForm
+
+        texts = ("what", "backup_id", "target", "folder", "time", "value", "table_name", "new_name")
+        return RestoreForm(
+            self.database,
+            **{name: getattr(self, name) for name in (*texts, "connection", "target_database")},
+            start=self.start == "True",
+            tables=_names(self.tables),
+            schemas=_names(self.schemas),
+            owners=self.owners == "True",
+        )
 
 
 class ApproveRestoreOperator(ApprovalOperator):
@@ -149,7 +198,8 @@ class ApproveRestoreOperator(ApprovalOperator):
 class RestoreOperator(BaseOperator):
     """Executes a plan that a second person has approved for this run, to the letter.
 
-    Returns a reference: where the cluster is, where recovery stopped, how long it took.
+    Returns a reference: where the cluster is and where recovery stopped, or under which new name the tables are; and
+    how long it took.
 
     Args:
         planned: what `RestorePlanOperator` returned.
@@ -190,15 +240,28 @@ def refuse_unknown_fields(context: Context) -> None:
         )
 
 
-def plan_in(planned: Any) -> RestorePlan:
+def _names(given: Sequence[str] | str) -> tuple[str, ...]:
+    """Names as a list, or as the JSON of one: a name may hold a line's end or a comma. Empty lines of a form go."""
+    from strongroom.errors import InputError
+
+    try:
+        names = json.loads(given or "[]") if isinstance(given, str) else given
+    except ValueError:
+        names = None
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise InputError("The names of tables and schemas must be a list of texts.")
+    return tuple(name for name in names if name.strip())
+
+
+def plan_in(planned: Any) -> AnyPlan:
     """The plan that the planning task handed over.
 
     Raises:
         InputError: it is none.
     """
-    from strongroom.backup.restoring.plan import parse_plan
+    from strongroom.backup.restoring.either import parse_any_plan
 
-    return parse_plan(planned["plan"])
+    return parse_any_plan(planned["plan"])
 
 
 def run_of(context: Context) -> str:

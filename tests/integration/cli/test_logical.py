@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def test_a_logical_backup_is_taken_proven_and_a_table_of_it_restored(logical: In
     assert again.returncode == 5
     assert "never goes over" in again.stderr
 
+    planned = logical.json("restore", "plan", *arguments[2:], "--schema", "planned", "--as", "buyer")
+    plan_file = logical.folder / "plan.json"
+    plan_file.write_text(json.dumps(planned))
+    other = logical.run("restore", "run", "shop", "--plan", str(plan_file), "--plan-hash", "0" * 64)
+    assert (other.returncode, "not the plan that was approved" in other.stderr) == (5, True)
+    done = logical.json("restore", "run", "shop", "--plan", str(plan_file), "--plan-hash", planned["sha256"])
+    assert (done["plan_sha256"], done["target"]) == (planned["sha256"], "planned")
+    with connect(logical.shop.conninfo("shop"), application_name="test") as connection:
+        assert connection.execute("SELECT count(*) FROM planned.buyer").fetchone() == rows[:1]
+
+    whole_plan = logical.run("restore", "plan", "shop", "--into-conn", "shop", "--name", "shop_again")
+    for words in ("the whole database", "it was restored and proven", "measured by 1 proof", "plan hash"):
+        assert words in whole_plan.stdout, whole_plan.stderr
     whole = logical.run("restore", "database", "shop", "--into-conn", "shop", "--name", "shop_again")
     assert whole.returncode == 0, whole.stderr
     assert "into the new database shop_again" in whole.stdout
@@ -58,3 +72,18 @@ def test_what_is_wrong_with_a_restore_is_told_with_its_status(logical: Installat
     assert logical.run("restore", "tables", "shop", "--table", "customer", *into).returncode == 2
     unknown = ["restore", "tables", "shop", "--table", "public.customer", "--into-conn", "nowhere"]
     assert logical.run(*unknown, "--schema", "x").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--into-conn", "shop"], "into a new database or into a new schema"),
+        (["--into-conn", "shop", "--name", "x", "--table", "public.customer"], "are for tables"),
+        (["--into-conn", "shop", "--name", "x", "--latest"], "two kinds of restores"),
+        (["--into", "/tmp/x", "--latest", "--schema", "x"], "two kinds of restores"),
+        (["--schema", "x", "--table", "public.customer"], "needs a server"),
+    ],
+)
+def test_a_plan_is_of_one_kind(installation: Installation, options: list[str], words: str) -> None:
+    refused = installation.run("restore", "plan", "shop", *options)
+    assert (refused.returncode, words in refused.stderr) == (2, True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from strongroom.backup.restoring.logical import LogicalRestoreRequest, Selection
 from strongroom.postgres import (
     Cluster,
     connect,
@@ -99,6 +100,16 @@ def contents(conninfo: str, seed: int = 7) -> dict[tuple[str, str], tuple[int, s
             value = table_fingerprint(connection, type(table)(**{**vars(table), "columns": columns}), seed)
             found[table.schema, table.name] = (value.rows, value.hash)
     return found
+
+
+def tables_back(selection: Selection, conninfo: str, schema: str, **options: Any) -> LogicalRestoreRequest:
+    """A wish for tables of the newest backup; the tests' connections are called as their connection strings."""
+    return LogicalRestoreRequest("shop", conninfo, schema, selection, **options)
+
+
+def database_back(conninfo: str, name: str, **options: Any) -> LogicalRestoreRequest:
+    """A wish for the whole database of the newest backup."""
+    return LogicalRestoreRequest("shop", conninfo, name, **options)
 
 
 STRUCTURE = {

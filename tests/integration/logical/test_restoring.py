@@ -40,10 +40,12 @@ from tests.integration.logical.source import (
     ODD_SCHEMA,
     ODD_TABLE,
     contents,
+    database_back,
     pagila_server,
     psql,
     query,
     structure,
+    tables_back,
 )
 from tests.integration.logical.test_taking import back_up
 from tests.support import require
@@ -68,9 +70,8 @@ def make_restorer(world: World, scratch_root: Path, objects: Any = None) -> Logi
     sink, clock = QueueSink(), SystemClock()
     provider = LocalKeyProvider(world.key_file)
     vault = SealedVault(VaultParts(world.store, world.keyring(), provider, world.engine, sink, clock))
-    parts = LogicalRestoreParts(
-        world.store, vault, QueueRecorder(lambda: world.engine, sink), world.signer.verifier, scratch_root
-    )
+    recorder = QueueRecorder(lambda: world.engine, sink)
+    parts = LogicalRestoreParts(world.store, vault, recorder, world.signer.verifier, scratch_root, str)
     return LogicalRestorer(parts, objects=objects)
 
 
@@ -105,7 +106,7 @@ def test_a_whole_database_comes_back_row_for_row_with_everything_around_the_rows
 
 def _compare_whole(world: World, cluster: Cluster, restorer: LogicalRestorer) -> None:
     manifest = back_up(world)
-    result = restorer.restore_database(ACTOR, "shop", world.conninfo, 'again "&" again')
+    result = restorer.restore(ACTOR, database_back(world.conninfo, 'again "&" again'))
     again = cluster.conninfo('again "&" again')
     before, after = contents(world.conninfo), contents(again)
     moved = {("parts", "hashed_0"), ("parts", "hashed_1")}
@@ -121,7 +122,7 @@ def _compare_whole(world: World, cluster: Cluster, restorer: LogicalRestorer) ->
     )
     assert query(again, comment) == [("a shop of films",)]
     with pytest.raises(TargetExistsError, match="never goes over"):
-        restorer.restore_database(ACTOR, "shop", world.conninfo, 'again "&" again')
+        restorer.restore(ACTOR, database_back(world.conninfo, 'again "&" again'))
     query(cluster.conninfo(), 'DROP DATABASE "again ""&"" again"')
 
 
@@ -129,7 +130,7 @@ def test_one_table_comes_back_into_a_new_schema_of_a_living_database(
     world: World, target: str, restorer: LogicalRestorer
 ) -> None:
     back_up(world)
-    result = restorer.restore_tables(ACTOR, "shop", FILM, target, "restored")
+    result = restorer.restore(ACTOR, tables_back(FILM, target, "restored"))
     assert contents(target)["restored", "film"] == contents(world.conninfo)["public", "film"]
     assert query(target, "SELECT precious FROM public.film") == [("here",)]
     assert query(
@@ -144,7 +145,7 @@ def test_one_table_comes_back_into_a_new_schema_of_a_living_database(
     [[next_id]] = query(target, "SELECT nextval('restored.film_film_id_seq')")
     assert next_id == 1001
     with pytest.raises(TargetExistsError, match="schema restored"):
-        restorer.restore_tables(ACTOR, "shop", FILM, target, "restored")
+        restorer.restore(ACTOR, tables_back(FILM, target, "restored"))
     query(target, "DROP SCHEMA restored CASCADE")
 
 
@@ -154,7 +155,7 @@ def test_a_schema_or_tables_with_partitions_keys_and_odd_names_come_back(
     back_up(world)
     before = contents(world.conninfo)
     selection = Selection(tables=(("public", "payment"), ("public", "customer"), ("public", "rental")))
-    result = restorer.restore_tables(ACTOR, "shop", selection, target, 'Again & "again"')
+    result = restorer.restore(ACTOR, tables_back(selection, target, 'Again & "again"'))
     after = contents(target)
     partitions = [name for name in before if name[1].startswith("payment_p")]
     assert len(partitions) > 1
@@ -168,12 +169,12 @@ def test_a_schema_or_tables_with_partitions_keys_and_odd_names_come_back(
     query(target, 'DROP SCHEMA "Again & ""again""" CASCADE')
 
     odd = Selection(tables=((ODD_SCHEMA, ODD_TABLE),))
-    restorer.restore_tables(ACTOR, "shop", odd, target, "odd", new_name="even")
+    restorer.restore(ACTOR, tables_back(odd, target, "odd", rename_to="even"))
     assert contents(target)["odd", "even"] == before[ODD_SCHEMA, ODD_TABLE]
     query(target, "INSERT INTO odd.even (\"select\") VALUES ('new')")
     assert query(target, 'SELECT max("a b") FROM odd.even') == [(5,)]
 
-    result = restorer.restore_tables(ACTOR, "shop", Selection(schemas=("parts",)), target, "all parts")
+    result = restorer.restore(ACTOR, tables_back(Selection(schemas=("parts",)), target, "all parts"))
     after = contents(target)
     for name in ("money", "parent", "child_first", "no_columns", "unlogged", "secret"):
         assert after["all parts", name] == before["parts", name]
@@ -187,7 +188,7 @@ def test_a_single_partition_comes_back_as_a_table_of_its_own(
 ) -> None:
     back_up(world)
     partition = next(name for name in contents(world.conninfo) if name[1].startswith("payment_p"))
-    result = restorer.restore_tables(ACTOR, "shop", Selection(tables=(partition,)), target, "one")
+    result = restorer.restore(ACTOR, tables_back(Selection(tables=(partition,)), target, "one"))
     assert contents(target)["one", partition[1]] == contents(world.conninfo)[partition]
     assert f"{'.'.join(partition)} being a partition of public.payment" in result.left_out
     query(target, "DROP SCHEMA one CASCADE")
@@ -198,20 +199,20 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
 ) -> None:
     back_up(world)
     with pytest.raises(TableMissingError, match=r"Did you mean public\.film"):
-        restorer.restore_tables(ACTOR, "shop", Selection(tables=(("public", "flim"),)), target, "x")
+        restorer.restore(ACTOR, tables_back(Selection(tables=(("public", "flim"),)), target, "x"))
     with pytest.raises(InputError, match="No table"):
-        restorer.restore_tables(ACTOR, "shop", Selection(), target, "x")
+        restorer.restore(ACTOR, tables_back(Selection(), target, "x"))
     payment = Selection(tables=(("public", "payment"),))
     with pytest.raises(InputError, match="new name is for one table"):
-        restorer.restore_tables(ACTOR, "shop", payment, target, "x", new_name="y")
+        restorer.restore(ACTOR, tables_back(payment, target, "x", rename_to="y"))
     auditor = Actor("someone", ActorKind.PERSON, frozenset({Role.AUDITOR}))
     with pytest.raises(AccessDeniedError):
-        restorer.restore_tables(auditor, "shop", FILM, target, "x")
+        restorer.restore(auditor, tables_back(FILM, target, "x"))
     query(pagila.conninfo(), 'ALTER ROLE "Shop Owner" RENAME TO "Former Owner"')
     try:
         with pytest.raises(ConfigurationError, match="Shop Owner"):
-            restorer.restore_database(ACTOR, "shop", world.conninfo, "again")
-        restorer.restore_database(ACTOR, "shop", world.conninfo, "again", owners=False)
+            restorer.restore(ACTOR, database_back(world.conninfo, "again"))
+        restorer.restore(ACTOR, database_back(world.conninfo, "again", owners=False))
     finally:
         query(pagila.conninfo(), 'ALTER ROLE "Former Owner" RENAME TO "Shop Owner"')
     query(pagila.conninfo(), "DROP DATABASE again")
@@ -227,15 +228,16 @@ def test_rows_that_are_not_what_the_backup_wrote_are_not_kept(
     data[-20] ^= 1
     world.store.put_bytes(rows.key, bytes(data), condition=Condition.OVERWRITE)
     with pytest.raises(IntegrityError):
-        restorer.restore_tables(ACTOR, "shop", FILM, target, "restored")
+        restorer.restore(ACTOR, tables_back(FILM, target, "restored"))
     with pytest.raises(IntegrityError):
-        restorer.restore_database(ACTOR, "shop", target, "again")
+        restorer.restore(ACTOR, database_back(target, "again"))
     assert unfinished(target) == []
     assert ("restored",) not in query(target, "SELECT nspname FROM pg_namespace")
 
 
+@pytest.mark.parametrize(("whole", "at"), [(False, "data"), (True, "data"), (True, "post")])
 def test_a_restore_killed_in_the_middle_leaves_nothing_that_the_next_does_not_clear(
-    world: World, target: str, scratch_root: Path, restorer: LogicalRestorer
+    world: World, target: str, scratch_root: Path, restorer: LogicalRestorer, whole: bool, at: str
 ) -> None:
     manifest = back_up(world)
     config = world.directory / "restore.json"
@@ -246,6 +248,8 @@ def test_a_restore_killed_in_the_middle_leaves_nothing_that_the_next_does_not_cl
                 "url": world.control_url,
                 "target": target,
                 "scratch_root": str(scratch_root),
+                "whole": whole,
+                "at": at,
             }
         )
     )
@@ -253,9 +257,12 @@ def test_a_restore_killed_in_the_middle_leaves_nothing_that_the_next_does_not_cl
     killed = subprocess.run(command, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert len(unfinished(target)) == 1
-    restorer.restore_tables(ACTOR, "shop", FILM, target, "restored", backup_id=manifest.backup_id)
+    wish = database_back(target, "restored") if whole else tables_back(FILM, target, "restored")
+    restorer.restore(ACTOR, replace(wish, backup_id=manifest.backup_id))
     assert unfinished(target) == []
-    query(target, "DROP SCHEMA restored CASCADE")
+    with pytest.raises(TargetExistsError, match="never goes over"):
+        restorer.restore(ACTOR, wish)
+    query(target, "DROP DATABASE restored" if whole else "DROP SCHEMA restored CASCADE")
 
 
 @pytest.mark.parametrize(
@@ -280,10 +287,12 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 
 class _DeadlyObjects(VaultObjects):
-    """Objects at whose rows the process dies."""
+    """Objects of which one role's are deadly to open."""
+
+    at = ""
 
     def open(self, item: Any) -> Any:
-        if item.role == "data":
+        if item.role == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().open(item)
 
@@ -299,10 +308,13 @@ def _main(config: str) -> None:
     )
 
     def objects(actor: Actor) -> BackupObjects:
-        return _DeadlyObjects(world.store, vault, actor)
+        deadly = _DeadlyObjects(world.store, vault, actor)
+        deadly.at = values["at"]
+        return deadly
 
     restorer = make_restorer(world, Path(values["scratch_root"]), objects)
-    restorer.restore_tables(ACTOR, "shop", FILM, values["target"], "restored")
+    tables = tables_back(FILM, values["target"], "restored")
+    restorer.restore(ACTOR, database_back(values["target"], "restored") if values["whole"] else tables)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from strongroom.postgres import Cluster, find_binaries, scratch_cluster
 from strongroom.storage import S3ObjectStore
 from tests.integration.backup.conftest import server_root
 from tests.integration.backup.world import ACTOR, LOGICAL, World
-from tests.integration.logical.source import contents, psql, query
+from tests.integration.logical.source import contents, database_back, psql, query, tables_back
 from tests.integration.logical.test_restoring import make_restorer
 from tests.integration.logical.test_taking import back_up
 
@@ -51,7 +51,7 @@ def test_five_thousand_tables_are_backed_up_and_restored_within_a_servers_ordina
     many = at(world, server.conninfo("many"))
     manifest = back_up(many)
     assert len(manifest.having("data")) < 10
-    result = restorer.restore_database(ACTOR, "shop", many.conninfo, "again")
+    result = restorer.restore(ACTOR, database_back(many.conninfo, "again"))
     assert (result.compared, result.not_compared) == (5000, ())
 
 
@@ -83,12 +83,12 @@ def test_a_table_with_an_extensions_type_needs_the_extension_where_it_goes(
     back_up(source)
     person, plain = Selection(tables=(("public", "person"),)), server.conninfo("plain")
     with pytest.raises(ConfigurationError, match="citext") as caught:
-        restorer.restore_tables(ACTOR, "shop", person, plain, "restored")
+        restorer.restore(ACTOR, tables_back(person, plain, "restored"))
     query(plain, "CREATE SCHEMA tools")
     query(plain, caught.value.hint or "")
-    restorer.restore_tables(ACTOR, "shop", person, plain, "restored")
+    restorer.restore(ACTOR, tables_back(person, plain, "restored"))
     assert query(plain, "SELECT email::text FROM restored.person") == [("A@b.c",)]
-    restorer.restore_database(ACTOR, "shop", plain, "extended again")
+    restorer.restore(ACTOR, database_back(plain, "extended again"))
     assert contents(server.conninfo("extended again")) == contents(source.conninfo)
 
 
@@ -115,14 +115,14 @@ def test_functions_types_and_tables_that_a_table_needs_come_along_or_are_asked_f
     back_up(source)
     target = server.conninfo("elsewhere")
     box, shelf = ("public", "box"), ("public", "shelf")
-    restorer.restore_tables(ACTOR, "shop", Selection(tables=(box,)), target, "restored")
+    restorer.restore(ACTOR, tables_back(Selection(tables=(box,)), target, "restored"))
     assert contents(target)["restored", "box"] == contents(source.conninfo)[box]
     query(target, "INSERT INTO restored.box (size) VALUES (ROW(5, 'cm'))")
     assert query(target, "SELECT id, twice FROM restored.box ORDER BY id") == [(100, 6), (101, 10)]
     with pytest.raises(InputError, match=r"public\.box") as caught:
-        restorer.restore_tables(ACTOR, "shop", Selection(tables=(shelf,)), target, "alone")
+        restorer.restore(ACTOR, tables_back(Selection(tables=(shelf,)), target, "alone"))
     assert "Choose those too" in (caught.value.hint or "")
-    restorer.restore_tables(ACTOR, "shop", Selection(tables=(box, shelf)), target, "both")
+    restorer.restore(ACTOR, tables_back(Selection(tables=(box, shelf)), target, "both"))
 
 
 def test_objects_go_into_s3_side_by_side(world: World, s3_store: S3ObjectStore) -> None:

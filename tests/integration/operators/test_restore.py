@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
+from strongroom.postgres import connect
 from tests.support import REPOSITORY
 
 EXECUTE = """
@@ -16,7 +18,7 @@ from datetime import datetime, timezone
 from types import SimpleNamespace
 from strongroom_airflow.operators import restore
 name, arguments, conf, event = (json.loads(text) for text in sys.argv[1:])
-fields = ["database", "target", "folder", "time", "value", "backup_id", "start"]
+fields = restore.RestorePlanOperator.template_fields
 context = {
     "ti": SimpleNamespace(dag_id="restore", run_id="manual__1", task_id="task", try_number=1, map_index=-1),
     "dag_run": SimpleNamespace(conf=conf, triggering_user_name="ada"), "params": dict.fromkeys(fields),
@@ -94,6 +96,38 @@ def test_only_what_a_second_person_approved_is_restored(run, installation, open_
     assert (open_folder / "restored" / "first" / "data" / "PG_VERSION").is_file()
 
 
+@pytest.fixture(scope="module")
+def logical_backup(installation, open_folder):
+    """A logical backup of the shop beside its physical ones."""
+    policies = open_folder / "logical-policy"
+    shutil.copytree(REPOSITORY / "include" / "policy", policies)
+    lines = (policies / "shop.yaml").read_text().splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith(("  wal:", "  full_every:")))
+    (policies / "shop.yaml").write_text(text.replace("method: physical", "method: logical"))
+    installation.configure(policy_directory=str(policies))
+    return installation.json("backup", "run", "shop")["backup_id"]
+
+
+def test_tables_come_back_beside_the_living_ones_once_a_second_person_has_approved(
+    run, installation, logical_backup
+):
+    asked = {"database": "shop", "what": "tables", "tables": '["public.customer"]', "new_name": "last_week"}
+    planned = run("RestorePlanOperator", asked).value
+    for words in ("public.customer", "the living source", logical_backup, planned["sha256"]):
+        assert words in planned["text"]
+    changed = {**planned, "plan": {**planned["plan"], "new_name": "elsewhere"}}
+    run("ApproveRestoreOperator", {"planned": planned}, event=answer("grace", planned["sha256"]))
+    assert run("RestoreOperator", {"planned": changed}).error == "NotApprovedError"
+    done = run("RestoreOperator", {"planned": planned})
+    assert done.error is None, done.message
+    assert (done.value["target"], done.value["compared"]) == ("last_week", 1)
+    with connect(installation.shop.conninfo("shop"), application_name="test") as connection:
+        same = connection.execute(
+            "SELECT (SELECT count(*) FROM last_week.customer) = (SELECT count(*) FROM public.customer)"
+        ).fetchone()
+    assert same == (True,)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -104,6 +138,7 @@ def test_only_what_a_second_person_approved_is_restored(run, installation, open_
         ({"target": "backup", "value": "0/1"}, "does not use it"),
         ({"target": "time", "time": "2001-01-01T00:00:00Z"}, ""),
         ({"backup_id": "20200101T000000Z-0000"}, "20200101T000000Z-0000"),
+        ({"what": "tables", "new_name": "x"}, "`folder` filled in"),
     ],
 )
 def test_what_cannot_be_restored_is_refused_in_the_plan(run, arguments, message):

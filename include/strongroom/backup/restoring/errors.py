@@ -23,6 +23,7 @@ StrongroomError
 │   ├── TablespaceInLogError       replaying the log would write to a place outside of the restore
 │   ├── DirectoryInUseError        the directory holds something that no failed restore left there
 │   ├── TargetExistsError          a database or schema of that name is there already
+│   │   └── LiveSourceError        the target is what the backup is of, alive
 │   ├── NotEnoughRoomError         the restored cluster would not fit
 │   └── PlanChangedError           the plan is not the one that was approved, or no longer holds
 └── TransientError
@@ -121,6 +122,10 @@ class TableMissingError(NotFoundError):
 
 class TargetExistsError(RefusedError):
     """A database or schema of that name exists; a restore never goes over something."""
+
+
+class LiveSourceError(TargetExistsError):
+    """What would be restored has the place and the name of what the backup is of."""
 
 
 class RestoredContentError(IntegrityError):

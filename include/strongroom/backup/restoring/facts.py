@@ -6,8 +6,9 @@ No control database is needed: manifests, proofs and receipts are signed, and co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from strongroom.backup.continuous import (
     HistoryMissingError,
@@ -84,7 +85,7 @@ class RestoreFacts:
 
     database: str
     backups: tuple[StoredManifest, ...]
-    """Physical ones, oldest first."""
+    """Of the wanted method, oldest first."""
     logs: Mapping[str, ClusterLog] = field(default_factory=dict)
     """By system identifier."""
     results: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +99,14 @@ class RestoreFacts:
         return next((item for item in self.backups if item.id == backup_id), None)
 
 
-def gather(store: ObjectStore, database: str, trusted: VerifierKey, *, with_log: bool = True) -> RestoreFacts:
+def gather(
+    store: ObjectStore,
+    database: str,
+    trusted: VerifierKey,
+    *,
+    with_log: bool = True,
+    method: Literal["physical", "logical"] = "physical",
+) -> RestoreFacts:
     """Read the facts about one database. A manifest that cannot be believed is set aside, and named.
 
     Args:
@@ -106,6 +114,7 @@ def gather(store: ObjectStore, database: str, trusted: VerifierKey, *, with_log:
         database: the database's name in its policy.
         trusted: the key that everything must be signed with.
         with_log: whether the archived log matters; a backup's own restore point needs none of it.
+        method: which backups matter.
 
     Raises:
         SignatureError, ReceiptError: a receipt of the log cannot be believed.
@@ -119,8 +128,8 @@ def gather(store: ObjectStore, database: str, trusted: VerifierKey, *, with_log:
         except IntegrityError as error:
             unusable[backup_id] = error.message
         else:
-            backups += [found] if found.manifest.method == "physical" else []
-    results, rates = _proofs(store, database, trusted)
+            backups += [found] if found.manifest.method == method else []
+    results, rates = _proofs(store, database, trusted, {item.id for item in backups})
     logs = _logs(store, database, trusted, backups) if with_log else {}
     return RestoreFacts(database, tuple(backups), logs, results, rates, unusable)
 
@@ -176,10 +185,12 @@ def _history(
     return receipt if found.size_bytes == receipt.file.size_bytes else None
 
 
-def _proofs(store: ObjectStore, database: str, trusted: VerifierKey) -> tuple[dict[str, str], Rates | None]:
+def _proofs(
+    store: ObjectStore, database: str, trusted: VerifierKey, backups: Collection[str]
+) -> tuple[dict[str, str], Rates | None]:
     """Each backup's last result, and the rates that the newest proofs measured."""
     keys = sorted(item.key for item in store.list(f"proofs/{database}/"))
-    newest = {key.split("/")[2]: key for key in keys}
+    newest = {name: key for key in keys if (name := key.split("/")[2]) in backups}
     documents = {backup_id: _proof(store, key, trusted) for backup_id, key in newest.items()}
     results = {name: str(proof["result"]) for name, proof in documents.items() if proof}
     measured = [proof["restore"] for _, proof in sorted(documents.items()) if proof][-_PROOFS_READ:]

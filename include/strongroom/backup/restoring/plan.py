@@ -22,6 +22,7 @@ from typing import Any, get_args
 
 from strongroom.backup.restoring.configuration import RecoveryTarget, TargetAction, TargetKind
 from strongroom.backup.restoring.errors import PlanChangedError
+from strongroom.backup.restoring.wording import duration_text, size_text
 from strongroom.canonical import JsonObject, canonical_sha256
 from strongroom.errors import InputError
 
@@ -198,9 +199,9 @@ def human_plan(plan: RestorePlan, estimate: Estimate) -> list[str]:
         f"  log        {_log(plan.log)}, timeline {plan.timeline}",
         f"  stops at   {_stop(plan.target)}, then {_then(plan)}",
         f"  archive    reaches {estimate.frontier}{_until(estimate)}",
-        f"  fetched    {_size(plan.fetched_bytes)}, written {_size(plan.written_bytes)}",
-        f"  needs      {_size(plan.needed_bytes)} of disk{_available(estimate)}",
-        f"  takes      about {_duration(estimate.seconds)} ({estimate.basis})",
+        f"  fetched    {size_text(plan.fetched_bytes)}, written {size_text(plan.written_bytes)}",
+        f"  needs      {size_text(plan.needed_bytes)} of disk{_available(estimate)}",
+        f"  takes      about {duration_text(estimate.seconds)} ({estimate.basis})",
     ]
     return [*lines, *(f"  note       {note}" for note in estimate.notes), f"  plan hash  {plan.sha256}"]
 
@@ -237,20 +238,6 @@ def _until(estimate: Estimate) -> str:
 
 
 def _available(estimate: Estimate) -> str:
-    return "" if estimate.available_bytes is None else f", which has {_size(estimate.available_bytes)} free"
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    return (
+        "" if estimate.available_bytes is None else f", which has {size_text(estimate.available_bytes)} free"
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
 
 from strongroom.backup.logical.contents import Name
 from strongroom.backup.restoring.errors import TableMissingError
@@ -26,8 +29,15 @@ SELECT p.relid::oid FROM unnest(%s::oid[]) AS t(oid), pg_catalog.pg_partition_tr
 class Selection:
     """What is wanted of a backup."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
     tables: tuple[Name, ...] = ()
     schemas: tuple[str, ...] = ()
+
+    @property
+    def named_schemas(self) -> frozenset[str]:
+        """The schemas that it names, alone or with a table."""
+        return frozenset(schema for schema, _ in self.tables) | frozenset(self.schemas)
 
 
 def selected_tables(connection: Connection, selection: Selection) -> dict[int, Name]:

@@ -1,7 +1,8 @@
 """Restoring from a logical backup: a whole database under a new name, or tables under a new schema.
 
-    permission → attempt recorded → manifest → everything that can be refused → load under a temporary name
-    → compare with the backup's fingerprints → indexes and constraints → its real name, in one step → result recorded
+    plan   permission → backup → everything that can be refused → plan, recorded
+    run    permission → attempt recorded → everything that can be refused → the same plan → load under a temporary name
+           → compare with the backup's fingerprints → indexes and constraints → its real name, in one step → recorded
 
 Nothing that exists is touched. A restore that fails drops what it made; what a killed one left has a temporary name,
 and the next restore into the same place drops it.
@@ -9,6 +10,7 @@ and the next restore into the same place drops it.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,31 +21,28 @@ from typing import TYPE_CHECKING
 from strongroom.access import Actor, Permission, require
 from strongroom.backup.fingerprints import FingerprintDocument, parse_fingerprints
 from strongroom.backup.logical.contents import LogicalContents, Name
-from strongroom.backup.manifest import BackupManifest, manifest_key, read_manifest
+from strongroom.backup.manifest import manifest_key, read_manifest
 from strongroom.backup.restoring.copied import Uses, copies_used
-from strongroom.backup.restoring.errors import NotThisBackupError
+from strongroom.backup.restoring.errors import BackupMissingError, NotThisBackupError, PlanChangedError
+from strongroom.backup.restoring.facts import RestoreFacts, StoredManifest, gather
 from strongroom.backup.restoring.logical import targets
 from strongroom.backup.restoring.logical.comparing import Comparison, compare
-from strongroom.backup.restoring.logical.databases import (
-    check_extensions,
-    create_database,
-    describe_database,
-    rename_database,
-)
-from strongroom.backup.restoring.logical.loading import APPLICATION, LogicalLoader, check_tools
-from strongroom.backup.restoring.logical.selecting import Selection
-from strongroom.backup.restoring.logical.staging import Staged, stage
+from strongroom.backup.restoring.logical.databases import create_database, describe_database, rename_database
+from strongroom.backup.restoring.logical.loading import APPLICATION, LogicalLoader
+from strongroom.backup.restoring.logical.plan import LogicalRestorePlan, PlannedLogicalRestore
+from strongroom.backup.restoring.logical.planning import make_estimate, make_plan
+from strongroom.backup.restoring.logical.readiness import Ready, ready
+from strongroom.backup.restoring.logical.request import LogicalRestoreRequest
+from strongroom.backup.restoring.logical.result import LogicalRestoreResult
+from strongroom.backup.restoring.logical.staging import Staged
 from strongroom.backup.restoring.logical.trail import RestoreTrail
 from strongroom.backup.restoring.objects import BackupObjects, SoundObjects, from_any_copy
 from strongroom.errors import InputError
 from strongroom.postgres import (
     PostgresError,
     connect,
-    find_binaries,
     remove_stale_scratch,
-    scratch_cluster,
     scratch_directory,
-    server_major,
     with_database,
 )
 
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from strongroom.storage import ObjectStore
     from strongroom.vault import Vault
 
-_SCRATCH_NAME = "restore"
 _NAMED = 5
 
 
@@ -68,27 +66,9 @@ class LogicalRestoreParts:
     trusted: VerifierKey
     """The key that manifests must be signed with."""
     scratch_root: Path
+    conninfo: Callable[[str], str]
+    """Gives the connection string of a target by its connection's name."""
     postgres_directories: Sequence[Path] = ()
-
-
-@dataclass(frozen=True)
-class LogicalRestoreResult:
-    """What was restored: names and counts, safe to log and to pass between tasks."""
-
-    database: str
-    backup_id: str
-    target: str
-    """The new database, or the new schema."""
-    tables: tuple[str, ...]
-    """By their names in the backup."""
-    compared: int
-    """How many of them were found equal to the source's fingerprints."""
-    not_compared: tuple[str, ...]
-    left_out: tuple[str, ...]
-    """What belonged to the tables and did not come along."""
-    seconds: float
-    from_copies: Uses = ()
-    """The objects that a copy gave, since the store had none that was sound."""
 
 
 class LogicalRestorer:
@@ -114,145 +94,143 @@ class LogicalRestorer:
             InputError: it is not a logical one.
         """
         require(actor, Permission.OPEN_OBJECT)
-        with self._loader(actor, database, backup_id) as loader:
+        objects = self._objects(actor)
+        stored = self._stored(objects, database, backup_id or self._newest(database))
+        with self._loader(objects, stored) as loader:
             return loader.contents
 
     @from_any_copy
-    def restore_database(
-        self,
-        actor: Actor,
-        database: str,
-        conninfo: str,
-        new_database: str,
-        *,
-        backup_id: str | None = None,
-        owners: bool = True,
-    ) -> LogicalRestoreResult:
-        """Restore everything into a new database.
+    def plan(self, actor: Actor, request: LogicalRestoreRequest) -> PlannedLogicalRestore:
+        """Decide what a restore would do. Nothing is written but the record of it.
 
         Args:
-            actor: who asks; needs `open_object` and `restore_backup`.
-            database: whose backup, by its policy's name.
-            conninfo: the target server; its database is where the control session goes.
-            new_database: the new database's name.
-            backup_id: the backup; the newest without it.
-            owners: whether owners and privileges are restored; their roles must exist.
+            actor: who asks; needs `open_object` and `restore_backup`: the backup's own list of tables is sealed.
+            request: what is wanted.
 
         Raises:
-            TargetExistsError: there is a database of that name.
-            ConfigurationError: the server is older, or lacks roles or extensions.
-            RestoredContentError: what was loaded differs from the source.
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            BackupMissingError: there is no such backup, or no logical one at all.
+            TargetExistsError: the new name is taken; `LiveSourceError` when by the source itself.
+            TableMissingError: the backup has no such table.
+            InputError: the backup is a physical one, or the tables need others that were not chosen.
+            ConfigurationError: the target is no place for it: older, a standby, without a role or an extension.
+            MissingPrivilegeError: the connection's user may not make what is wanted.
+            NotEnoughRoomError: it would not fit; the message has both numbers.
         """
-        with (
-            copies_used(self._parts.store) as from_copies,
-            self._recorded(actor, database, backup_id) as trail,
-            self._loader(actor, database, trail.backup_id) as loader,
-            connect(conninfo, application_name=APPLICATION) as control,
-        ):
-            began = time.monotonic()
-            options = () if owners else ("--no-owner", "--no-privileges")
-            targets.refuse_database(control, new_database)
-            check_tools(loader, server_major(control))
-            check_extensions(control, loader.contents.extensions)
-            if owners:
-                targets.check_roles(control, loader.contents.roles)
-            with targets.unfinished_database(control) as temporary:
-                create_database(control, temporary, loader.contents.database)
-                place = with_database(conninfo, temporary)
-                loaded = loader.load(place, restore_options=options)
-                _refuse_problems(loaded.problems)
-                names = {table.label: table.label for table in loader.contents.tables}
-                comparison = compare(self._fingerprints(loader), loader.contents, place, names)
-                describe_database(control, temporary, loader.contents.database)
-                rename_database(control, temporary, new_database)
-            return _result(trail, new_database, sorted(names), comparison, (), began, from_copies())
+        trail = self._trail(actor, request.database, request.backup_id or "")
+        trail.authorise()
+        facts = self._facts(request.database)
+        backup_id = request.backup_id or _newest_of(facts)
+        with self._ready(actor, replace(request, backup_id=backup_id)) as found:
+            planned = PlannedLogicalRestore(make_plan(found), make_estimate(found, facts))
+        replace(trail, backup_id=backup_id).planned(planned.plan)
+        return planned
 
     @from_any_copy
-    def restore_tables(
-        self,
-        actor: Actor,
-        database: str,
-        selection: Selection,
-        conninfo: str,
-        schema: str,
-        *,
-        backup_id: str | None = None,
-        new_name: str | None = None,
-    ) -> LogicalRestoreResult:
-        """Restore tables into a new schema of a database.
+    def run(self, actor: Actor, plan: LogicalRestorePlan, plan_sha256: str) -> LogicalRestoreResult:
+        """Execute a plan that was approved, to the letter.
 
         Args:
             actor: who asks; needs `open_object` and `restore_backup`.
-            database: whose backup, by its policy's name.
-            selection: the tables; partitions come with what they are partitions of.
-            conninfo: the target database.
-            schema: the new schema's name.
-            backup_id: the backup; the newest without it.
-            new_name: for a single table, its new name.
+            plan: as `plan` made it.
+            plan_sha256: the hash that was approved.
 
         Raises:
-            TableMissingError: the backup has no such table.
-            TargetExistsError: there is a schema of that name.
-            InputError: the tables need others that were not chosen.
-            RestoredContentError: what was loaded differs from the source.
+            PlanChangedError: the hash is another plan's, or what the plan rests on has changed.
+            RestoredContentError: what was loaded differs from the source; it was dropped.
+            Everything that `plan` raises: the target may have changed since.
         """
+        trail = self._trail(actor, plan.database, plan.backup_id)
+        trail.authorise()
+        plan.require(plan_sha256)
+        return self._restore(replace(trail, plan_sha256=plan.sha256), plan.request(), approved=plan)
+
+    @from_any_copy
+    def restore(self, actor: Actor, request: LogicalRestoreRequest) -> LogicalRestoreResult:
+        """Plan and execute in one go, for a person at a terminal who needs nobody else's word.
+
+        Args:
+            actor: who asks; needs `open_object` and `restore_backup`.
+            request: what is wanted.
+
+        Raises:
+            Everything that `plan` and `run` raise.
+        """
+        trail = self._trail(actor, request.database, request.backup_id or "")
+        trail.authorise()
+        backup_id = request.backup_id or self._newest(request.database)
+        return self._restore(
+            replace(trail, backup_id=backup_id), replace(request, backup_id=backup_id), approved=None
+        )
+
+    def _restore(
+        self,
+        trail: RestoreTrail,
+        request: LogicalRestoreRequest,
+        approved: LogicalRestorePlan | None,
+    ) -> LogicalRestoreResult:
+        began = time.monotonic()
         with (
             copies_used(self._parts.store) as from_copies,
-            self._recorded(actor, database, backup_id) as trail,
-            self._loader(actor, database, trail.backup_id) as loader,
-            connect(conninfo, application_name=APPLICATION) as control,
+            _recorded(trail),
+            self._ready(trail.actor, request) as found,
         ):
-            began = time.monotonic()
-            targets.refuse_schema(control, schema)
-            check_tools(loader, server_major(control))
-            temporary = targets.unfinished_name()
-            with self._staged(loader, selection, temporary, new_name) as staged:
-                targets.check_present_extensions(control, staged.extensions)
-                with targets.unfinished_schema(control, temporary):
-                    comparison = self._load_tables(loader, staged, conninfo)
-                    targets.rename_schema(control, temporary, schema)
-            return _result(trail, schema, staged.tables, comparison, staged.left_out, began, from_copies())
+            plan = make_plan(found)
+            if approved is not None:
+                _refuse_changes(plan, approved)
+            if found.staged is None:
+                comparison = self._load_database(found)
+            else:
+                comparison = self._load_tables(found, found.staged)
+            result = _result(found, plan, comparison, began, from_copies())
+        trail.success(len(result.tables), result.compared, len(result.left_out), result.from_copies)
+        return result
 
-    def _load_tables(self, loader: LogicalLoader, staged: Staged, conninfo: str) -> Comparison:
-        own = ("--no-owner", "--no-privileges")
-        _refuse_problems(loader.restore_archive(staged.pre, conninfo, own))
-        moved = staged.moved
-        chosen = [table for table in loader.contents.tables if table.label in moved]
-        names = {table.label: moved[table.label] for table in chosen}
-        through = {table.label: moved[table.into] for table in chosen if table.into in moved}
-        loader.rows(conninfo, names | through)
-        sequences = [
-            (entry, staged.moved[entry.schema, entry.name])
-            for entry in loader.contents.sequences
-            if (entry.schema, entry.name) in staged.moved
-        ]
-        if sequences:
-            loader.sequences(conninfo, sequences)
-        comparison = compare(self._fingerprints(loader), loader.contents, conninfo, names)
-        _refuse_problems(loader.restore_archive(staged.post, conninfo, (*own, "--jobs=2")))
+    def _load_database(self, found: Ready) -> Comparison:
+        loader, control = found.loader, found.control
+        options = () if found.request.owners else ("--no-owner", "--no-privileges")
+        with targets.unfinished_database(control) as temporary:
+            create_database(control, temporary, loader.contents.database)
+            place = with_database(found.conninfo, temporary)
+            loaded = loader.load(place, restore_options=options)
+            _refuse_problems(loaded.problems)
+            comparison = compare(_fingerprints(loader), loader.contents, place, found.chosen)
+            describe_database(control, temporary, loader.contents.database)
+            rename_database(control, temporary, found.request.new_name)
+        return comparison
+
+    def _load_tables(self, found: Ready, staged: Staged) -> Comparison:
+        with targets.unfinished_schema(found.control, staged.schema):
+            comparison = _fill_schema(found, staged)
+            targets.rename_schema(found.control, staged.schema, found.request.new_name)
         return comparison
 
     @contextmanager
-    def _staged(
-        self, loader: LogicalLoader, selection: Selection, schema: str, new_name: str | None
-    ) -> Iterator[Staged]:
-        binaries = find_binaries(loader.manifest.server.major, self._parts.postgres_directories)
-        with scratch_cluster(self._parts.scratch_root, binaries, _SCRATCH_NAME) as scratch:
-            yield stage(loader, scratch, selection, schema, new_name)
+    def _ready(self, actor: Actor, request: LogicalRestoreRequest) -> Iterator[Ready]:
+        """A restore of one backup, named in the request, with nothing left that could be refused."""
+        objects, parts, conninfo = self._objects(actor), self._parts, self._conninfo(request)
+        stored = self._stored(objects, request.database, request.backup_id or self._newest(request.database))
+        with (
+            self._loader(objects, stored) as loader,
+            connect(conninfo, application_name=APPLICATION) as control,
+            ready(
+                request, stored, loader, control, conninfo, parts.scratch_root, parts.postgres_directories
+            ) as found,
+        ):
+            yield found
 
     @contextmanager
-    def _loader(self, actor: Actor, database: str, backup_id: str | None) -> Iterator[LogicalLoader]:
-        objects = self._objects(actor)
-        manifest = self._manifest(objects, database, backup_id or objects.newest(database))
+    def _loader(self, objects: BackupObjects, stored: StoredManifest) -> Iterator[LogicalLoader]:
         root = self._parts.scratch_root
         root.mkdir(parents=True, exist_ok=True)
         remove_stale_scratch(root)
         with scratch_directory(root, "definitions") as directory:
-            yield LogicalLoader(manifest, objects, directory, self._parts.postgres_directories)
+            yield LogicalLoader(stored.manifest, objects, directory, self._parts.postgres_directories)
 
-    def _manifest(self, objects: BackupObjects, database: str, backup_id: str) -> BackupManifest:
+    def _stored(self, objects: BackupObjects, database: str, backup_id: str) -> StoredManifest:
         what = f"The manifest {manifest_key(database, backup_id)}"
-        manifest = read_manifest(objects.manifest(database, backup_id), self._parts.trusted, what)
+        data = objects.manifest(database, backup_id)
+        manifest = read_manifest(data, self._parts.trusted, what)
         if (manifest.database, manifest.backup_id) != (database, backup_id):
             raise NotThisBackupError(
                 f"{what} belongs to the backup {manifest.backup_id} of {manifest.database}."
@@ -262,47 +240,96 @@ class LogicalRestorer:
                 f"The backup {backup_id} of {database} is a physical one: it comes back as a whole cluster.",
                 hint="Restore the cluster with `strongroom restore run`, then copy the tables from it.",
             )
-        return manifest
+        return StoredManifest(manifest, hashlib.sha256(data).hexdigest())
 
-    def _fingerprints(self, loader: LogicalLoader) -> FingerprintDocument | None:
-        for item in loader.manifest.having("fingerprints"):
-            return parse_fingerprints(loader.document(item))
-        return None
+    def _facts(self, database: str) -> RestoreFacts:
+        return gather(self._parts.store, database, self._parts.trusted, with_log=False, method="logical")
 
-    @contextmanager
-    def _recorded(self, actor: Actor, database: str, backup_id: str | None) -> Iterator[RestoreTrail]:
-        parts = self._parts
-        trail = RestoreTrail(parts.events, actor, database, backup_id or "")
-        trail.authorise()
-        trail = replace(trail, backup_id=backup_id or self._objects(actor).newest(database))
-        trail.attempt()
-        try:
-            yield trail
-        except BaseException as error:
-            trail.failure(error)
-            raise
+    def _newest(self, database: str) -> str:
+        return _newest_of(self._facts(database))
+
+    def _conninfo(self, request: LogicalRestoreRequest) -> str:
+        conninfo = self._parts.conninfo(request.connection)
+        return with_database(conninfo, request.target_database) if request.target_database else conninfo
+
+    def _trail(self, actor: Actor, database: str, backup_id: str) -> RestoreTrail:
+        return RestoreTrail(self._parts.events, actor, database, backup_id)
+
+
+def _fill_schema(found: Ready, staged: Staged) -> Comparison:
+    """Load the chosen tables into the schema that `staged` makes."""
+    loader, conninfo = found.loader, found.conninfo
+    own = ("--no-owner", "--no-privileges")
+    _refuse_problems(loader.restore_archive(staged.pre, conninfo, own))
+    moved, names = staged.moved, found.chosen
+    chosen = [table for table in loader.contents.tables if table.label in moved]
+    through = {table.label: moved[table.into] for table in chosen if table.into in moved}
+    loader.rows(conninfo, names | through)
+    sequences = [
+        (entry, moved[entry.schema, entry.name])
+        for entry in loader.contents.sequences
+        if (entry.schema, entry.name) in moved
+    ]
+    if sequences:
+        loader.sequences(conninfo, sequences)
+    comparison = compare(_fingerprints(loader), loader.contents, conninfo, names)
+    _refuse_problems(loader.restore_archive(staged.post, conninfo, (*own, "--jobs=2")))
+    return comparison
+
+
+@contextmanager
+def _recorded(trail: RestoreTrail) -> Iterator[None]:
+    trail.attempt()
+    try:
+        yield
+    except BaseException as error:
+        trail.failure(error)
+        raise
+
+
+def _newest_of(facts: RestoreFacts) -> str:
+    if facts.backups:
+        return facts.backups[-1].id
+    raise BackupMissingError(
+        f"The database {facts.database} has no complete logical backup.",
+        hint="`backup.method: logical` in its policy takes them; a physical backup comes back as a whole cluster.",
+    )
+
+
+def _fingerprints(loader: LogicalLoader) -> FingerprintDocument | None:
+    for item in loader.manifest.having("fingerprints"):
+        return parse_fingerprints(loader.document(item))
+    return None
+
+
+def _refuse_changes(now: LogicalRestorePlan, approved: LogicalRestorePlan) -> None:
+    """Execute what was approved, or nothing."""
+    if now.sha256 == approved.sha256:
+        return
+    before, after = approved.document(), now.document()
+    changed = ", ".join(sorted(name for name in before if before[name] != after.get(name)))
+    raise PlanChangedError(
+        f"What the plan rests on has changed since it was made: {changed}.",
+        hint="Plan again, read the plan, and have that one approved.",
+    )
 
 
 def _result(
-    trail: RestoreTrail,
-    target: str,
-    tables: Sequence[Name],
-    comparison: Comparison,
-    left_out: tuple[str, ...],
-    began: float,
-    from_copies: Uses,
+    found: Ready, plan: LogicalRestorePlan, comparison: Comparison, began: float, from_copies: Uses
 ) -> LogicalRestoreResult:
     compared, not_compared = comparison
-    trail.success(len(tables), compared, len(left_out), from_copies)
+    names: Sequence[Name] = found.staged.tables if found.staged else sorted(found.chosen)
     return LogicalRestoreResult(
-        database=trail.database,
-        backup_id=trail.backup_id,
-        target=target,
-        tables=tuple(".".join(name) for name in tables),
+        kind=plan.kind,
+        database=plan.database,
+        backup_id=plan.backup_id,
+        plan_sha256=plan.sha256,
+        target=plan.new_name,
+        tables=tuple(".".join(name) for name in names),
         compared=compared,
         not_compared=not_compared,
-        left_out=left_out,
-        seconds=time.monotonic() - began,
+        left_out=found.staged.left_out if found.staged else (),
+        seconds=round(time.monotonic() - began, 3),
         from_copies=from_copies,
     )
 

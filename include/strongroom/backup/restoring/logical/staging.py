@@ -55,6 +55,8 @@ class Staged:
     """The tables among them, by their names in the backup."""
     extensions: tuple[ExtensionFacts, ...]
     """What the target must have."""
+    brought_along: tuple[str, ...]
+    """What else they need and what is made along with them: types, functions and the like."""
     left_out: tuple[str, ...]
     """What belonged to the tables and does not come along."""
 
@@ -86,14 +88,21 @@ def stage(
         _check_new_name(chosen, new_name)
         names = dict(catalogue.relations(connection))
         left_out = list(catalogue.cut_loose(connection, sorted(chosen)))
-        extensions = _move(connection, sorted(chosen), schema)
+        needs = _move(connection, sorted(chosen), schema)
         if new_name is not None:
             _rename(connection, (schema, chosen[_only(chosen)][1]), new_name)
         moved = {names[oid]: name for oid, name in catalogue.relations(connection) if name[0] == schema}
     pre, post = (_dump(scratch, conninfo, schema, section) for section in ("pre-data", "post-data"))
     cluster.stop("immediate")
     return Staged(
-        schema, pre, post, moved, tuple(sorted(chosen.values())), tuple(extensions), tuple(left_out)
+        schema,
+        pre,
+        post,
+        moved,
+        tuple(sorted(chosen.values())),
+        tuple(needs.extensions),
+        tuple(sorted(f"{kind} {identity}" for kind, identity in needs.movable)),
+        tuple(left_out),
     )
 
 
@@ -112,8 +121,8 @@ def _restore_definitions(loader: LogicalLoader, cluster: Cluster) -> None:
         )
 
 
-def _move(connection: Connection, oids: Sequence[int], schema: str) -> list[ExtensionFacts]:
-    """Move the tables and what they need into a new schema; gives the extensions that they need."""
+def _move(connection: Connection, oids: Sequence[int], schema: str) -> catalogue.Needs:
+    """Move the tables and what they need into a new schema; gives what that was."""
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     for oid in oids:
         [name] = [name for found, name in catalogue.relations(connection) if found == oid]
@@ -128,7 +137,7 @@ def _move(connection: Connection, oids: Sequence[int], schema: str) -> list[Exte
         if kind == "sequence":
             connection.execute(f"ALTER SEQUENCE {identity} OWNED BY NONE".encode())
         connection.execute(f"ALTER {kind.upper()} {identity} SET SCHEMA {quote(schema)}".encode())
-    return needs.extensions
+    return needs
 
 
 def _check_new_name(chosen: dict[int, Name], new_name: str | None) -> None:

@@ -17,7 +17,7 @@ from strongroom.backup.logical.contents import ExtensionFacts
 from strongroom.backup.restoring.errors import TargetExistsError
 from strongroom.backup.restoring.logical.databases import database_exists, drop_database
 from strongroom.errors import ConfigurationError
-from strongroom.postgres import Connection, LockHeldError, advisory_lock, server_errors
+from strongroom.postgres import Connection, LockHeldError, advisory_lock, lock_key, server_errors
 
 _UNFINISHED = "strongroom_unfinished_"
 _NAME = re.compile(rf"{_UNFINISHED}[0-9a-f]{{16}}")
@@ -104,7 +104,7 @@ def unfinished_database(control: Connection) -> Iterator[str]:
     with server_errors(_WHERE):
         rows = control.execute("SELECT datname FROM pg_catalog.pg_database").fetchall()
     for [left] in rows:
-        if _NAME.fullmatch(left):
+        if _NAME.fullmatch(left) and not _held_anywhere(control, left):
             with suppress(LockHeldError), advisory_lock(control, left):
                 drop_database(control, left)
     name = unfinished_name()
@@ -115,6 +115,15 @@ def unfinished_database(control: Connection) -> Iterator[str]:
             if not control.closed and not control.broken:
                 drop_database(control, name)
             raise
+
+
+def _held_anywhere(control: Connection, name: str) -> bool:
+    """Whether a session holds the lock of that name: a lock is known in its own database only, pg_locks knows all."""
+    key = lock_key(name) & 0xFFFF_FFFF_FFFF_FFFF
+    query = """SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                  AND classid::bigint = %s AND objid::bigint = %s"""
+    with server_errors(_WHERE):
+        return control.execute(query.encode(), (key >> 32, key & 0xFFFF_FFFF)).fetchone() is not None
 
 
 @contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from strongroom.access import Actor, Permission, require
 from strongroom.audit import Event, EventRecorder, EventType, Target
 from strongroom.backup.manifest import manifest_key
 from strongroom.backup.restoring.copied import Uses, copied_counts, copied_details
 from strongroom.errors import AccessDeniedError
+
+if TYPE_CHECKING:
+    from strongroom.backup.restoring.logical.plan import LogicalRestorePlan
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class RestoreTrail:
     actor: Actor
     database: str
     backup_id: str
+    plan_sha256: str | None = None
+    """The plan that was approved; None where the plan is made in the same breath."""
 
     def authorise(self) -> None:
         """Pass when the actor may restore and open.
@@ -49,6 +55,15 @@ class RestoreTrail:
             target=Target("backup", manifest_key(self.database, self.backup_id or "newest")),
             database=self.database,
             correlation_id=self.backup_id or None,
+            hashes={"plan_sha256": self.plan_sha256} if self.plan_sha256 else {},
+        )
+
+    def planned(self, plan: LogicalRestorePlan) -> None:
+        """A plan was made."""
+        made = replace(self._event(), type=EventType.RESTORE_PLAN_MAKE, phase="result", outcome="success")
+        hashes = {"plan_sha256": plan.sha256, "manifest_sha256": plan.manifest_sha256}
+        self._emit(
+            replace(made, hashes=hashes, details={"kind": plan.kind}, counts={"tables": plan.table_count})
         )
 
     def attempt(self) -> None:
