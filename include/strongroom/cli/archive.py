@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
-from strongroom.cli.output import err, human_bytes, print_json, print_table
+from strongroom.cli.output import err, human_bytes, out, print_json, print_table
 from strongroom.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,6 +103,48 @@ def query(
             f"Read {answered.parts_read} of {answered.parts_in_all} parts. They hold other people's rows too:"
             " the SQL must say whose are wanted.",
             markup=False,
+        )
+
+
+@app.command("restore")
+def restore(
+    database: DatabaseArgument,
+    table: Annotated[str, typer.Option("--table", help="The archived table, as schema.table.")],
+    into_conn: Annotated[
+        str, typer.Option("--into-conn", help="The target: a database of the settings, by its name there.")
+    ],
+    into: Annotated[
+        str,
+        typer.Option(
+            "--into", help="The table that the rows go into, as schema.table; made if it is not there."
+        ),
+    ],
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="Only this part; several times. All without it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring archived rows back into a table: all of them, exactly as they were, or none. They stay archived too."""
+    from strongroom.archive.restoring import RowsWanted
+
+    service = services()
+    wanted = RowsWanted(table, into, tuple(part or ()))
+    with recorded(service):
+        restored = service.archive_restorer.restore(
+            actor(), service.policy(database), wanted, service.conninfo(into_conn)
+        )
+    if as_json:
+        print_json(asdict(restored))
+        return
+    made = "the new table" if restored.created else "the table"
+    out.print(
+        f"Restored {restored.rows:,} rows of {table} from {restored.parts} part(s) into {made} {into};"
+        " each equals what was archived.",
+        markup=False,
+    )
+    if restored.already_there:
+        out.print(
+            f"{restored.already_there:,} more were there already, the same in every column.", markup=False
         )
 
 

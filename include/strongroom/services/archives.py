@@ -9,6 +9,7 @@ from strongroom.services.foundations import Foundations
 
 if TYPE_CHECKING:
     from strongroom.archive.querying import ArchiveReader, ReadingParts
+    from strongroom.archive.restoring import ArchiveRestorer
 
 
 class ArchiveServices(Foundations):
@@ -20,6 +21,13 @@ class ArchiveServices(Foundations):
         from strongroom.archive.querying import ArchiveReader
 
         return ArchiveReader(self._reading_parts())
+
+    @cached_property
+    def archive_restorer(self) -> ArchiveRestorer:
+        """Brings archived rows back."""
+        from strongroom.archive.restoring import ArchiveRestorer
+
+        return ArchiveRestorer(self._reading_parts())
 
     def _reading_parts(self) -> ReadingParts:
         from strongroom.archive.querying import ReadingParts
