@@ -67,12 +67,12 @@ lint: install-dev ## Check style, types and layers
 	@$(VENV)/mypy
 	@PYTHONPATH=include:plugins $(VENV)/lint-imports
 
-# Unit and integration tests share nothing but the machine and run three at a time, file by file; the
-# end-to-end tests start the whole of `make up` and have it to themselves.
+# Unit and integration tests share nothing but the machine and run three at a time, file by file, the long files first
+# (tests/conftest.py); the end-to-end tests start the whole of `make up` and have it to themselves.
 .PHONY: test
 test: lint ## Run everything that CI runs
 	@$(EMBEDDED) tools
-	@$(PYTEST) -n 3 --dist loadfile -m "not e2e"
+	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m "not e2e"
 	@$(PYTEST) -m e2e
 
 .PHONY: bench

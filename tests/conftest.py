@@ -14,6 +14,15 @@ from strongroom.storage import LocalObjectStore, S3ObjectStore
 from tests.support import require
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker has one left when the others are done."""
+    items.sort(key=lambda item: not _is_long(item))
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return "sweeps" in item.path.parts or item.get_closest_marker("large") is not None
+
+
 def seaweed_is_installed() -> bool:
     """Whether the S3 server's program is here."""
     try:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from tests.benchmarks.rows import Row, table
 from tests.support import REPOSITORY
 
-BENCHMARKS = ("sealing", "backup", "peers", "incremental", "logical", "audit", "parsing")
+BENCHMARKS = ("sealing", "backup", "peers", "incremental", "logical", "audit", "parsing", "memory")
 
 
 def main(names: list[str]) -> int:

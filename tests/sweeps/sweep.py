@@ -14,6 +14,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from strongroom.errors import StrongroomError
 from tests.sweeps.faults import COMMIT, Fault, Faults, Harm, Moment, Step
@@ -95,6 +96,12 @@ def sweep(
                 found.append(Finding(fault, step.name, problem))
     assert tried, "the scenario has no such step"
     return found
+
+
+def hold(lab: Lab, scenario: Scenario, harm: Harm, **options: Any) -> None:
+    """Sweep, and fail with everything that was found."""
+    found = sweep(lab, scenario, harm, **options)
+    assert not found, "\n\n".join(map(str, found))
 
 
 def _try(lab: Lab, scenario: Scenario, fault: Fault, step: Step, reference: Reference) -> str | None:

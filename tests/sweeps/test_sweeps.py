@@ -8,28 +8,20 @@ from typing import get_args
 import pytest
 
 from strongroom.storage import Condition, StoreError
-from tests.sweeps.faults import COMMIT, Faults, Harm, Moment, Step
+from tests.sweeps.faults import Faults, Harm, Moment, Step
 from tests.sweeps.ground import Ground, Lab
 from tests.sweeps.scenarios import (
     Copy,
     ExtendChain,
     MakeKeys,
-    PlanRestore,
-    Restore,
     SealLog,
     TakeBackup,
     TakeLogicalBackup,
     Verify,
 )
-from tests.sweeps.sweep import Reference, Scenario, clean_runs, sweep
+from tests.sweeps.sweep import Reference, Scenario, clean_runs, hold, sweep
 
 HARMS = pytest.mark.parametrize("harm", get_args(Harm))
-
-
-def hold(lab: Lab, scenario: Scenario, harm: Harm) -> None:
-    """Sweep, and fail with everything that was found."""
-    found = sweep(lab, scenario, harm)
-    assert not found, "\n\n".join(map(str, found))
 
 
 @HARMS
@@ -45,33 +37,6 @@ def test_taking_a_backup(with_keys: Lab, harm: Harm) -> None:
 @HARMS
 def test_verifying_a_backup(with_backup: Lab, harm: Harm) -> None:
     hold(with_backup, Verify(), harm)
-
-
-@HARMS
-def test_planning_a_restore(with_backup: Lab, harm: Harm) -> None:
-    hold(with_backup, PlanRestore(), harm)
-
-
-def test_a_restore_whose_streams_break_off(with_cluster: Lab) -> None:
-    def within_a_stream(step: Step, moment: Moment) -> bool:
-        return step.name.startswith("open_range backups/") and moment == "middle"
-
-    found = sweep(with_cluster, Restore(), "error", only=within_a_stream)
-    assert not found, "\n\n".join(map(str, found))
-
-
-def test_a_restore_in_which_the_control_database_goes_away_and_stays_away(with_cluster: Lab) -> None:
-    """From each commit on: not even the failure can be recorded."""
-
-    def at_a_commit(step: Step, moment: Moment) -> bool:
-        return step.name == COMMIT and moment == "before"
-
-    found = sweep(with_cluster, Restore(), "error", only=at_a_commit, lasting=True)
-    assert not found, "\n\n".join(map(str, found))
-
-
-def test_a_restore_that_is_killed(with_cluster: Lab) -> None:
-    hold(with_cluster, Restore(), "kill")
 
 
 @HARMS
@@ -93,16 +58,14 @@ def test_a_stream_of_a_whole_cluster_that_breaks_off(with_keys: Lab) -> None:
     def within_a_stream(step: Step, moment: Moment) -> bool:
         return step.name.startswith("put_stream backups/") and moment == "middle"
 
-    found = sweep(with_keys, TakeBackup(whole_cluster=True), "error", only=within_a_stream)
-    assert not found, "\n\n".join(map(str, found))
+    hold(with_keys, TakeBackup(whole_cluster=True), "error", only=within_a_stream)
 
 
 def test_each_stream_of_a_logical_backup_that_breaks_off(with_keys: Lab) -> None:
     def within_a_stream(step: Step, moment: Moment) -> bool:
         return step.name.startswith("put_stream backups/") and moment == "middle"
 
-    found = sweep(with_keys, TakeLogicalBackup(), "error", only=within_a_stream)
-    assert not found, "\n\n".join(map(str, found))
+    hold(with_keys, TakeLogicalBackup(), "error", only=within_a_stream)
 
 
 @HARMS

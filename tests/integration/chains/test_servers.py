@@ -98,24 +98,3 @@ def test_five_thousand_small_tables_make_a_chain_that_is_proven(control_server: 
         assert proof.problems() == []
         compared = [check for level in proof.levels for check in level.checks if check.name == "fingerprints"]
         assert compared[0].counts["equal"] >= 5000
-
-
-@pytest.mark.large
-@pytest.mark.timeout(900)
-def test_a_table_of_more_than_two_gigabytes_is_backed_up_and_proven(control_server: Cluster) -> None:
-    """Its file is cut into segments of 1 GiB; an incremental backup has parts of each."""
-    make = """
-        CREATE UNLOGGED TABLE public.large (id int, filler text);
-        ALTER TABLE public.large ALTER filler SET STORAGE PLAIN;
-        INSERT INTO public.large SELECT g, repeat(chr(97 + g % 26), 8000) FROM generate_series(1, 264000) g"""
-    settings = {**SUMMARISED, "wal_level": "replica", "max_wal_size": "4GB"}
-    with server(18, settings) as source, estate(source, control_server) as here:
-        source.execute(make, "ALTER TABLE public.large SET LOGGED", "CHECKPOINT")
-        assert source.execute("SELECT pg_relation_size('public.large') > 2::bigint << 30")[0][0]
-        full = here.back_up()
-        source.execute("UPDATE public.large SET filler = 'x' WHERE id IN (1, 140000, 263999)")
-        child = here.back_up()
-        assert (child.kind, child.parent_id) == ("incremental", full.backup_id)
-        assert child.stored_bytes < full.stored_bytes
-        proof = here.prove(checks=FAST)
-        assert proof.problems() == []
