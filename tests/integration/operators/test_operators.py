@@ -1,14 +1,9 @@
 """The operators, each executed in a process of its own with Airflow's connections in its environment."""
 
 import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
-
-from tests.support import REPOSITORY
 
 EXECUTE = """
 import json, sys
@@ -32,30 +27,17 @@ except Exception as error:
 
 
 @pytest.fixture
-def execute(installation, tmp_path):
+def execute(installation, worker):
     socket = str(installation.shop.socket_dir)
     connection = {"conn_type": "postgres", "host": socket, "login": "postgres"}
     environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "PYTHONPATH": f"{REPOSITORY / 'include'}:{REPOSITORY / 'plugins'}",
         "STRONGROOM_SETTINGS": str(installation.folder / "settings.yaml"),
         "AIRFLOW_CONN_DB_SHOP": json.dumps({**connection, "schema": "shop"}),
         "AIRFLOW_CONN_ELSEWHERE": json.dumps({**connection, "host": "db.example.org", "schema": "shop"}),
     }
 
     def execute(operator: str, dag_id: str = "my_exports", **arguments: object) -> SimpleNamespace:
-        done = subprocess.run(
-            [sys.executable, "-c", EXECUTE, operator, dag_id, json.dumps(arguments)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert "RESULT" in done.stdout, done.stderr[-3000:]
-        answer = json.loads(done.stdout.rsplit("RESULT", 1)[1])
+        answer = worker.execute(EXECUTE, [operator, dag_id, json.dumps(arguments)], environment)
         return SimpleNamespace(**{"value": None, "error": None, "message": "", **answer})
 
     return execute

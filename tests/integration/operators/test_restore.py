@@ -1,10 +1,7 @@
 """The restore pipeline's operators: plan, a second person's word, execution."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -39,27 +36,16 @@ except Exception as error:
 
 
 @pytest.fixture
-def run(installation, open_folder, tmp_path):
+def run(installation, open_folder, worker):
     installation.configure(
         restore_directory=str(open_folder / "restored"),
         person_roles={"ada": ["operator"], "grace": ["operator"], "otto": ["auditor"]},
     )
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "PYTHONPATH": f"{REPOSITORY / 'include'}:{REPOSITORY / 'plugins'}",
-        "STRONGROOM_SETTINGS": str(installation.folder / "settings.yaml"),
-    }
+    environment = {"STRONGROOM_SETTINGS": str(installation.folder / "settings.yaml")}
 
     def run(operator, arguments, conf=None, event=None):
         values = [json.dumps(value) for value in (operator, arguments, conf or {}, event)]
-        done = subprocess.run(
-            [sys.executable, "-c", EXECUTE, *values],
-            env=environment, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-        assert "RESULT" in done.stdout, done.stderr[-3000:]
-        answer = json.loads(done.stdout.rsplit("RESULT", 1)[1])
+        answer = worker.execute(EXECUTE, values, environment)
         return SimpleNamespace(**{"value": None, "error": None, "message": "", **answer})
 
     yield run
