@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, DeltaTriggerTimetable
 
-from strongroom_airflow.operators import SealAuditLogOperator, WalShipOperator
+from strongroom_airflow.operators import CopyWalOperator, SealAuditLogOperator, WalShipOperator
 from strongroom_airflow.policies import policies
 from strongroom_airflow.retries import RETRY_ARGUMENTS
 
@@ -23,6 +23,9 @@ The task **fails**, and this is the alert, when
 * WAL is missing (the slot was dropped, or the server gave up on it): what follows is a new range; *take a backup now*;
 * more than {max_lag} waits on the server, whose disk may fill up;
 * the server is an old primary, a second one beside it, or damaged.
+
+Each copy that the policy names is brought up to the shipped log right after it (**copy_to_…**). A copy that fails
+fails the run too, and the log in the archive stands.
 
 After an outage the next run catches up in small windows. After a failover it follows the new timeline by itself.
 `strongroom wal status {database}` shows what is there, up to when, and what is missing.
@@ -45,4 +48,10 @@ for policy in policies():
     ):
         # A teardown runs whatever happened before it, and does not decide how the run ended.
         ship_wal = WalShipOperator(task_id="ship_wal", database=policy.database)
-        ship_wal >> SealAuditLogOperator(task_id="seal_audit_log").as_teardown()
+        seal = SealAuditLogOperator(task_id="seal_audit_log").as_teardown()
+        ship_wal >> seal
+        for name in policy.backup.copies:
+            copy_wal = CopyWalOperator(
+                task_id=f"copy_to_{name}", database=policy.database, to=name, shipped=ship_wal.output
+            )
+            ship_wal >> copy_wal >> seal

@@ -126,11 +126,13 @@ def test_sealing_the_log_does_not_hide_that_a_run_failed(load):
             assert dag["teardowns"] == ["seal_audit_log"], dag_id
 
 
-def test_each_copy_of_a_policy_is_a_task_after_the_backup(load, tmp_path):
+def test_each_copy_of_a_policy_is_a_task_after_the_backup_and_after_each_shipment(load, tmp_path):
     from tests.support import REPOSITORY
 
     shop = (REPOSITORY / "include" / "policy" / "shop.yaml").read_text()
     (tmp_path / "shop.yaml").write_text(shop.replace("backup:\n", "backup:\n  copies: [offsite, vault]\n", 1))
-    dag = load(STRONGROOM_POLICY_DIRECTORY=str(tmp_path))["dags"]["nightly_backup.shop"]
-    assert dag["upstream"]["copy_to_offsite"] == dag["upstream"]["copy_to_vault"] == ["back_up"]
-    assert dag["upstream"]["seal_audit_log"] == ["back_up", "copy_to_offsite", "copy_to_vault"]
+    dags = load(STRONGROOM_POLICY_DIRECTORY=str(tmp_path))["dags"]
+    for dag_id, first in (("nightly_backup.shop", "back_up"), ("wal_archive.shop", "ship_wal")):
+        upstream = dags[dag_id]["upstream"]
+        assert upstream["copy_to_offsite"] == upstream["copy_to_vault"] == [first]
+        assert sorted(upstream["seal_audit_log"]) == sorted([first, "copy_to_offsite", "copy_to_vault"])

@@ -26,20 +26,27 @@ def ship(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ship everything that a database has committed up to now into the archive."""
+    """Ship everything that a database has committed up to now into the archive, and on to its copies."""
+    from strongroom.backup.copying import ShippedLog
+
     service = services()
+    policy = service.policy(database)
     with recorded(service):
         summary = service.wal_shipper.ship(
-            actor(), service.policy(database), service.conninfo(database), skip_damaged=skip_damaged
+            actor(), policy, service.conninfo(database), skip_damaged=skip_damaged
         )
+        log = ShippedLog(summary.system_identifier, summary.timeline)
+        copied = [service.replicator.follow(actor(), policy, name, log) for name in policy.backup.copies]
     if as_json:
-        print_json(asdict(summary))
+        print_json({**asdict(summary), "copies": [asdict(one) for one in copied]})
         return
     out.print(
         f"Shipped {summary.segments} segment(s) of {database}, {human_bytes(summary.stored_bytes)} stored,"
         f" in {summary.seconds:.1f} s. Covered until {summary.covered_until:%Y-%m-%d %H:%M:%S %Z}.",
         markup=False,
     )
+    for one in copied:
+        out.print(f"{one.copy}: {one.copied_objects} objects copied, in {one.seconds:.1f} s.", markup=False)
     for warning in summary.warnings:
         err.print(warning, style="yellow", markup=False)
 

@@ -2,7 +2,7 @@
 
 from strongroom_airflow.operators.audit import SealAuditLogOperator
 from strongroom_airflow.operators.backup import BackupOperator
-from strongroom_airflow.operators.copies import CopyOperator
+from strongroom_airflow.operators.copies import CopyOperator, CopyWalOperator
 from strongroom_airflow.operators.rules import CheckPolicyOperator
 from strongroom_airflow.operators.vault import SealOperator, UnsealOperator
 from strongroom_airflow.operators.verification import VerifyBackupOperator
@@ -12,6 +12,7 @@ __all__ = [
     "BackupOperator",
     "CheckPolicyOperator",
     "CopyOperator",
+    "CopyWalOperator",
     "SealAuditLogOperator",
     "SealOperator",
     "UnsealOperator",

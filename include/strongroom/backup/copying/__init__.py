@@ -8,7 +8,8 @@ from strongroom.backup.copying.errors import (
     UnknownCopyError,
 )
 from strongroom.backup.copying.filling import Problem
-from strongroom.backup.copying.interface import CopyPlan, CopyReport, CopyStatus, Replicator
+from strongroom.backup.copying.following import ShippedLog
+from strongroom.backup.copying.interface import CopyPlan, CopyReport, CopyStatus, FollowReport, Replicator
 from strongroom.backup.copying.service import CopyParts, StoreReplicator
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "CopyReport",
     "CopyStatus",
     "DamagedSourceError",
+    "FollowReport",
     "Problem",
     "Replicator",
+    "ShippedLog",
     "StoreReplicator",
     "UnknownCopyError",
 ]

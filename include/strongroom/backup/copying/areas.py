@@ -1,14 +1,15 @@
 """What is copied: folders of signed documents, each of which names the sealed objects that it vouches for.
 
-| area      | documents                              | they name                        |
-|-----------|----------------------------------------|----------------------------------|
-| keys      | `keys/<epoch>.json`                    | nothing                          |
-| backups   | `…/manifest.json`                      | the backup's objects             |
-| WAL       | receipts of segments and of histories  | segments, histories              |
-|           | `coverage.json`, which changes         | nothing                          |
-| proofs    | `…/<time>.json`                        | nothing                          |
+| area      | documents                              | they name            | locked in the copy            |
+|-----------|----------------------------------------|----------------------|-------------------------------|
+| keys      | `keys/<epoch>.json`                    | nothing              | as long as in the store       |
+| backups   | `…/manifest.json`                      | the backup's objects | by the policy, when complete  |
+| WAL       | receipts of segments and of histories  | segments, histories  | by the policy                 |
+|           | `coverage.json`, which changes         | nothing              | no                            |
+| proofs    | `…/<time>.json`                        | nothing              | no                            |
 
-What no document names is part of something unfinished, and stays behind until one does.
+What no document names is part of something unfinished, and stays behind until one does. A document that changes says
+what is there, so it comes after everything else of its area.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.continuous.receipts import Coverage, HistoryReceipt, SegmentsReceipt, read_receipt
@@ -41,6 +43,8 @@ class Area(ABC):
 
     name: str
     prefix: str
+    lock: Literal["policy", "source"] | None = None
+    """Until when its objects are locked in the copy, where that can: by the policy, or as long as in the source."""
 
     @abstractmethod
     def is_document(self, key: str) -> bool:
@@ -63,6 +67,7 @@ class KeysArea(Area):
     """The key epochs: public halves, and private halves wrapped."""
 
     name, prefix = "keys", KEYS_PREFIX
+    lock = "source"
 
     def is_document(self, key: str) -> bool:
         return key.endswith(".json")
@@ -93,6 +98,7 @@ class WalArea(Area):
     """A database's continuous WAL, with its timeline histories."""
 
     name = "wal"
+    lock = "policy"
 
     def __init__(self, database: str) -> None:
         self.prefix = wal_prefix(database)

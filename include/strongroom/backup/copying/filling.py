@@ -1,19 +1,20 @@
 """Filling one area of a copy: what its documents name first, then each document.
 
-Both sides are listed once. Only documents that the copy lacks are read; when the copy has lost objects below
-documents that it has, all documents are read and the holes are filled.
+Both sides are listed. Only documents that the copy lacks are read; when the copy has lost objects below documents that
+it has, all documents are read and the holes are filled. What changes is read before the source is listed and written
+after everything is there, so that it never says of the copy what is true of the source alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.backup.copying.areas import Area, SealedObject
-from strongroom.backup.copying.transfer import check_same, put_document, transfer
+from strongroom.backup.copying.transfer import check_same, lock, put_document, transfer
 from strongroom.errors import IntegrityError, NotFoundError
 from strongroom.signing import VerifierKey
-from strongroom.storage import ObjectStore
+from strongroom.storage import ObjectStore, Retention
 
 _MAX_DOCUMENT_BYTES = 16 << 20
 
@@ -45,6 +46,7 @@ class AreaFiller:
         target: the copy.
         trusted: the key that documents must be signed with.
         progress: told the key and the size in bytes of each object that was copied.
+        retention: what the policy says of locks; None where it says nothing, or the copy has none.
     """
 
     def __init__(
@@ -53,9 +55,10 @@ class AreaFiller:
         target: ObjectStore,
         trusted: VerifierKey,
         progress: Callable[[str, int], None],
+        retention: Retention | None = None,
     ) -> None:
         self._source, self._target, self._trusted = source, target, trusted
-        self._progress = progress
+        self._progress, self._retention = progress, retention
 
     def fill(self, area: Area) -> Filled:
         """Copy what is missing. What is not as it was recorded is left out and noted; the rest goes on.
@@ -65,16 +68,61 @@ class AreaFiller:
         """
         filled = Filled()
         wanted = [info.key for info in self._source.list(area.prefix)]
+        changing = self._read([key for key in wanted if area.changes(key)], filled)
+        if changing:
+            wanted = [info.key for info in self._source.list(area.prefix)]
         present = {info.key for info in self._target.list(area.prefix)}
-        documents = [key for key in wanted if area.is_document(key)]
-        missing = [key for key in documents if area.changes(key) or key not in present]
-        there = [key for key in documents if key not in set(missing)]
+        documents = [key for key in wanted if area.is_document(key) and not area.changes(key)]
+        missing = [key for key in documents if key not in present]
+        there = [key for key in documents if key in present]
         named = self._copy(area, missing, present, filled)
-        if set(wanted) - present - named - set(documents):
+        if {key for key in wanted if not area.changes(key)} - present - named - set(documents):
             self._copy(area, there, present, filled)
         else:
             filled.complete += there
+        self._copy_changing(area, changing, filled)
         return filled
+
+    def follow(self, area: Area, prefixes: Sequence[str], changing: str) -> Filled:
+        """Copy what came since the state of the changing document that the copy has, and then that document.
+
+        Args:
+            area: what kind of documents they are.
+            prefixes: below which the documents lie that may have come since.
+            changing: the changing document's key.
+
+        Raises:
+            TransientError: one of the stores does not answer.
+        """
+        filled = Filled()
+        state = self._read([changing], filled)
+        wanted = [info.key for prefix in prefixes for info in self._source.list(prefix)]
+        present = {info.key for prefix in prefixes for info in self._target.list(prefix)}
+        missing = [key for key in wanted if area.is_document(key) and key not in present]
+        self._copy(area, missing, set(), filled)
+        self._copy_changing(area, state, filled)
+        return filled
+
+    def _read(self, keys: Iterable[str], filled: Filled) -> dict[str, bytes]:
+        found = {}
+        for key in keys:
+            try:
+                found[key] = self._source.get_bytes(key, max_bytes=_MAX_DOCUMENT_BYTES)
+            except (IntegrityError, NotFoundError) as error:
+                filled.problems.append(Problem(key, error.message))
+        return found
+
+    def _copy_changing(self, area: Area, documents: Mapping[str, bytes], filled: Filled) -> None:
+        """Only when nothing was left behind: they say that all of it is there."""
+        for key, data in documents.items():
+            if filled.problems:
+                return
+            try:
+                area.read(data, key, self._trusted)
+            except IntegrityError as error:
+                filled.problems.append(Problem(key, error.message))
+                continue
+            self._copy_one(area, key, data, (), set(), filled)
 
     def _copy(self, area: Area, documents: Iterable[str], present: set[str], filled: Filled) -> set[str]:
         """Copy documents with what they name; returns the keys of all that they name."""
@@ -106,13 +154,27 @@ class AreaFiller:
         if len(filled.problems) > before:
             return
         try:
-            written = put_document(self._target, key, data, changes=area.changes(key))
+            retention = self._retention_of(area, key)
+            if retention is not None:
+                for item in items:
+                    lock(self._target, item.key, retention)
+            written = put_document(self._target, key, data, changes=area.changes(key), retention=retention)
         except (IntegrityError, NotFoundError) as error:
             filled.problems.append(Problem(key, error.message))
             return
         filled.complete.append(key)
         if written:
             self._count(filled, key, len(data))
+
+    def _retention_of(self, area: Area, key: str) -> Retention | None:
+        """Until when a document and what it names are locked in the copy; known before the document is there."""
+        if area.changes(key) or area.lock is None:
+            return None
+        if area.lock == "policy":
+            return self._retention
+        if not self._target.capabilities().object_lock:
+            return None
+        return self._source.head(key).retention
 
     def _copy_item(self, item: SealedObject, present: set[str], filled: Filled) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from strongroom.access import Actor
 from strongroom.backup.copying.filling import Problem
+from strongroom.backup.copying.following import ShippedLog
 
 if TYPE_CHECKING:
     from strongroom.policy import Policy
@@ -47,6 +48,20 @@ class CopyReport:
     copied_bytes: int
     locked_until: datetime | None
     """Until when the new backups are locked in the copy; None where they are not."""
+    problems: tuple[Problem, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FollowReport:
+    """What a run did that brought a copy up to the shipped log alone."""
+
+    copy: str
+    database: str
+    compared: Literal["new", "all"]
+    """Whether what came since the last run was looked at, or the whole archive: the first time, and after a failure."""
+    copied_objects: int
+    copied_bytes: int
     problems: tuple[Problem, ...]
     seconds: float
 
@@ -94,6 +109,33 @@ class Replicator(ABC):
             AccessDeniedError: the actor may not; the refusal is recorded.
             UnknownCopyError: the settings define no such copy.
             CopyInProgressError: another run copies this database to it now.
+            CopyIncompleteError: something is not what was recorded; all the rest was copied.
+            TransientError: a store or the control database failed; the next run goes on from there.
+        """
+
+    @abstractmethod
+    def follow(
+        self,
+        actor: Actor,
+        policy: Policy | CopyPlan,
+        copy: str,
+        log: ShippedLog,
+        *,
+        progress: Progress | None = None,
+    ) -> FollowReport:
+        """Bring a copy up to the log that was just shipped, and the key records with it; cheap enough for every time.
+
+        Args:
+            actor: who asks; needs `copy_objects`.
+            policy: of the database.
+            copy: the copy's name in the settings.
+            log: what was shipped.
+            progress: told the key and the size of each object that was copied.
+
+        Raises:
+            AccessDeniedError: the actor may not; the refusal is recorded.
+            UnknownCopyError: the settings define no such copy.
+            CopyInProgressError: another run copies this database's log to it now.
             CopyIncompleteError: something is not what was recorded; all the rest was copied.
             TransientError: a store or the control database failed; the next run goes on from there.
         """

@@ -33,13 +33,25 @@ class Tally:
 
 
 class CopyRecorder:
-    """Records one run to one copy."""
+    """Records one run to one copy.
+
+    Args:
+        scope: `all`, or `wal` for a run that follows the log; how one of these ended is told by the log alone.
+    """
 
     def __init__(
-        self, engine: Engine, sink: AuditSink, clock: Clock, actor: Actor, plan: CopyPlan, copy: str
+        self,
+        engine: Engine,
+        sink: AuditSink,
+        clock: Clock,
+        actor: Actor,
+        plan: CopyPlan,
+        copy: str,
+        scope: Literal["all", "wal"] = "all",
     ) -> None:
         self._engine, self._sink, self._clock = engine, sink, clock
         self._actor, self._plan, self._copy = actor, plan, copy
+        self._scope = scope
         self._correlation_id = uuid.uuid4().hex
         self._copies = CopyRepository()
 
@@ -117,9 +129,10 @@ class CopyRecorder:
             "copied_bytes": tally.copied_bytes,
             "problems": len(tally.problems),
         }
-        details = {"copy": self._copy, **_named(tally.problems)}
+        details = {**event.details, **_named(tally.problems)}
         with self._engine.begin() as connection:
-            self._copies.finish_run(connection, run)
+            if self._scope == "all":
+                self._copies.finish_run(connection, run)
             self._sink.emit(connection, replace(event, counts=counts, details=details))
 
     def _event(self, phase: Any, outcome: Any = None, error: BaseException | None = None) -> Event:
@@ -132,7 +145,7 @@ class CopyRecorder:
             database=self._plan.database,
             policy=PolicyReference(self._plan.policy_sha256),
             correlation_id=self._correlation_id,
-            details={"copy": self._copy},
+            details={"copy": self._copy, "scope": self._scope},
             error_class=type(error).__name__ if error else None,
         )
 

@@ -9,18 +9,28 @@ A run that dies anywhere leaves whole objects, and documents only where everythi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor
 from strongroom.audit import AuditSink
-from strongroom.backup.copying.areas import Area, BackupsArea, areas_of
-from strongroom.backup.copying.errors import CopyIncompleteError, CopyInProgressError
+from strongroom.backup.continuous.layout import coverage_key
+from strongroom.backup.copying.areas import Area, BackupsArea, KeysArea, WalArea, areas_of
+from strongroom.backup.copying.errors import CopyIncompleteError
 from strongroom.backup.copying.filling import AreaFiller, Filled, Problem
-from strongroom.backup.copying.interface import CopyPlan, CopyReport, CopyStatus, Progress, Replicator
+from strongroom.backup.copying.following import ShippedLog, prefixes_since
+from strongroom.backup.copying.interface import (
+    CopyPlan,
+    CopyReport,
+    CopyStatus,
+    FollowReport,
+    Progress,
+    Replicator,
+)
+from strongroom.backup.copying.locks import exclusive, turn
 from strongroom.backup.copying.log import copy_log
 from strongroom.backup.copying.records import CopyRecorder, Tally
 from strongroom.catalog import BackupRepository, CopyRepository
@@ -30,7 +40,7 @@ from strongroom.signing import VerifierKey
 from strongroom.storage import ObjectStore, Retention
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
     from strongroom.policy import Policy
 
@@ -68,8 +78,36 @@ class StoreReplicator(Replicator):
         recorder.attempt()
         tally = Tally()
         try:
-            with _exclusive(parts.engine, f"{copy}/{plan.database}"):
+            with exclusive(parts.engine, f"{copy}/{plan.database}"):
                 report = _Run(parts, plan, copy, target, recorder, tally, progress or _silent).execute()
+        except BaseException as error:
+            recorder.failed(tally, error)
+            raise
+        recorder.finished(tally)
+        if report.problems:
+            raise _incomplete(report)
+        return report
+
+    def follow(
+        self,
+        actor: Actor,
+        policy: Policy | CopyPlan,
+        copy: str,
+        log: ShippedLog,
+        *,
+        progress: Progress | None = None,
+    ) -> FollowReport:
+        plan = policy if isinstance(policy, CopyPlan) else CopyPlan.from_policy(policy)
+        parts = self._parts
+        recorder = CopyRecorder(parts.engine, parts.sink, parts.clock, actor, plan, copy, "wal")
+        recorder.authorise()
+        target = parts.copies(copy)
+        recorder.attempt()
+        tally = Tally()
+        try:
+            with exclusive(parts.engine, _log_of(plan, copy)):
+                run = _Run(parts, plan, copy, target, recorder, tally, progress or _silent)
+                report = run.follow(log)
         except BaseException as error:
             recorder.failed(tally, error)
             raise
@@ -115,18 +153,17 @@ class _Run:
     ) -> None:
         self._parts, self._plan, self._copy, self._target = parts, plan, copy, target
         self._recorder, self._tally = recorder, tally
-        self._filler = AreaFiller(parts.store, target, parts.verifier_key, progress)
         self._retention = self._lock()
+        self._filler = AreaFiller(parts.store, target, parts.verifier_key, progress, self._retention)
 
     def execute(self) -> CopyReport:
         began = time.monotonic()
-        areas = areas_of(self._plan.database, self._copy)
-        for area in areas:
-            self._target.abort_incomplete_uploads(area.prefix)
         held: tuple[str, ...] = ()
         new: tuple[str, ...] = ()
-        for area in areas:
-            filled = self._fill(area)
+        for area in areas_of(self._plan.database, self._copy):
+            with self._alone_with(area):
+                self._target.abort_incomplete_uploads(area.prefix)
+                filled = self._counted(self._filler.fill(area))
             if isinstance(area, BackupsArea):
                 held = tuple(sorted(key.split("/")[2] for key in filled.complete))
                 new = self._record_backups(area, set(held))
@@ -143,8 +180,36 @@ class _Run:
             seconds=time.monotonic() - began,
         )
 
-    def _fill(self, area: Area) -> Filled:
-        filled = self._filler.fill(area)
+    def follow(self, log: ShippedLog) -> FollowReport:
+        """Copy what was shipped since the last time."""
+        began, database = time.monotonic(), self._plan.database
+        self._counted(self._filler.fill(KeysArea()))
+        area = WalArea(database)
+        prefixes = prefixes_since(self._parts.store, self._target, self._parts.verifier_key, database, log)
+        if prefixes is None:
+            self._target.abort_incomplete_uploads(area.prefix)
+            filled = self._filler.fill(area)
+        else:
+            changing = coverage_key(database, log.system_identifier, log.timeline)
+            filled = self._filler.follow(area, prefixes, changing)
+        self._counted(filled)
+        return FollowReport(
+            copy=self._copy,
+            database=database,
+            compared="all" if prefixes is None else "new",
+            copied_objects=self._tally.copied_objects,
+            copied_bytes=self._tally.copied_bytes,
+            problems=tuple(self._tally.problems),
+            seconds=time.monotonic() - began,
+        )
+
+    def _alone_with(self, area: Area) -> AbstractContextManager[None]:
+        """The log is also copied by runs that follow it; a run over everything waits for one of those to end."""
+        if isinstance(area, WalArea):
+            return turn(self._parts.engine, _log_of(self._plan, self._copy))
+        return nullcontext()
+
+    def _counted(self, filled: Filled) -> Filled:
         self._tally.copied_objects += filled.copied_objects
         self._tally.copied_bytes += filled.copied_bytes
         self._tally.problems += filled.problems
@@ -176,7 +241,7 @@ class _Run:
 
     def _copy_log(self) -> None:
         """All databases share the log, so one run at a time copies it."""
-        with _turn(self._parts.engine, f"{self._copy}/log"):
+        with turn(self._parts.engine, f"{self._copy}/log"):
             try:
                 written = copy_log(self._parts.store, self._target, self._parts.verifier_key)
             except IntegrityError as error:
@@ -185,50 +250,11 @@ class _Run:
         self._tally.copied_objects += written
 
 
-@contextmanager
-def _exclusive(engine: Engine, name: str) -> Iterator[None]:
-    """A lock in the control database that ends with this session, however that ends.
-
-    Raises:
-        CopyInProgressError: another session has it.
-    """
-    with engine.connect() as connection:
-        held = connection.exec_driver_sql(
-            "SELECT pg_try_advisory_lock(hashtext('strongroom copy'), hashtext(%s))", (name,)
-        ).scalar()
-        if not held:
-            raise CopyInProgressError(
-                f"Another run copies to {name} now.", hint="Wait for it; it does the same work."
-            )
-        connection.commit()
-        try:
-            yield
-        finally:
-            _release(connection, name)
+def _log_of(plan: CopyPlan, copy: str) -> str:
+    return f"{copy}/{plan.database}/wal"
 
 
-@contextmanager
-def _turn(engine: Engine, name: str) -> Iterator[None]:
-    """The same, waiting for whoever has it."""
-    with engine.connect() as connection:
-        connection.exec_driver_sql(
-            "SELECT pg_advisory_lock(hashtext('strongroom copy'), hashtext(%s))", (name,)
-        )
-        connection.commit()
-        try:
-            yield
-        finally:
-            _release(connection, name)
-
-
-def _release(connection: Connection, name: str) -> None:
-    connection.exec_driver_sql(
-        "SELECT pg_advisory_unlock(hashtext('strongroom copy'), hashtext(%s))", (name,)
-    )
-    connection.commit()
-
-
-def _incomplete(report: CopyReport) -> CopyIncompleteError:
+def _incomplete(report: CopyReport | FollowReport) -> CopyIncompleteError:
     shown = "\n".join(f"  {problem.message}" for problem in report.problems[:_SHOWN_PROBLEMS])
     more = len(report.problems) - _SHOWN_PROBLEMS
     return CopyIncompleteError(

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from strongroom.backup.copying.areas import SealedObject
 from strongroom.backup.copying.errors import CopyDiffersError, DamagedSourceError
-from strongroom.storage import Condition, ObjectExistsError, ObjectStore, PreconditionFailedError
+from strongroom.storage import (
+    Condition,
+    ObjectExistsError,
+    ObjectLockedError,
+    ObjectStore,
+    PreconditionFailedError,
+    Retention,
+)
 
 _PIECE_BYTES = 1 << 20
 
@@ -48,11 +56,14 @@ def check_same(target: ObjectStore, item: SealedObject) -> None:
         )
 
 
-def put_document(target: ObjectStore, key: str, data: bytes, *, changes: bool) -> bool:
+def put_document(
+    target: ObjectStore, key: str, data: bytes, *, changes: bool, retention: Retention | None = None
+) -> bool:
     """Write a signed document, after everything that it names.
 
     Args:
         changes: whether it may replace an earlier state of it.
+        retention: until when it is locked.
 
     Returns:
         Whether it was written; False when it was there.
@@ -61,7 +72,7 @@ def put_document(target: ObjectStore, key: str, data: bytes, *, changes: bool) -
         CopyDiffersError: the copy holds another one under that name.
     """
     try:
-        target.put_bytes(key, data)
+        target.put_bytes(key, data, retention=retention)
         return True
     except ObjectExistsError:
         etag, found = target.head(key).etag, target.get_bytes(key)
@@ -77,6 +88,12 @@ def put_document(target: ObjectStore, key: str, data: bytes, *, changes: bool) -
     except PreconditionFailedError:
         return False  # another run was faster, with a state that is at least as new
     return True
+
+
+def lock(target: ObjectStore, key: str, retention: Retention) -> None:
+    """Lock an object in the copy; one that is locked for longer stays so."""
+    with suppress(ObjectLockedError):
+        target.extend_retention(key, retention)
 
 
 def _checked(stream: BinaryIO, item: SealedObject, where: str) -> Iterator[bytes]:
