@@ -72,6 +72,12 @@ class CopyRepository:
         rows = connection.execute(statement.order_by(table.c.backup_id)).mappings()
         return [CopiedBackup(**row) for row in rows]
 
+    def all_backups(self, connection: Connection, copy: str) -> list[CopiedBackup]:
+        """The backups of every database that a copy holds."""
+        table = tables.copied_backup
+        rows = connection.execute(select(table).where(table.c.copy == copy)).mappings()
+        return [CopiedBackup(**row) for row in rows]
+
     def forget_backups(self, connection: Connection, copy: str, backup_ids: set[str]) -> None:
         """Forget backups that a copy no longer holds whole."""
         table = tables.copied_backup

@@ -60,6 +60,7 @@ def _show(report: IndexReport, as_json: bool, good: str) -> None:
             "backups": _line(report.backups),
             "proofs": _line(report.proofs),
             "objects": _line(report.objects),
+            "copies": _line(report.copies, "their stores and the log"),
             "key records": report.epochs,
             "unfinished backups": report.unfinished_backups,
             "audit log": f"{report.log_entries} entries, {report.log_behind} of them new to the control database",
@@ -73,8 +74,8 @@ def _show(report: IndexReport, as_json: bool, good: str) -> None:
         out.print(good, markup=False)
 
 
-def _line(tally: Tally) -> str:
-    return f"{tally.found} in the bucket, {tally.added} new to the index, {tally.changed} changed"
+def _line(tally: Tally, where: str = "the bucket") -> str:
+    return f"{tally.found} in {where}, {tally.added} new to the index, {tally.changed} changed"
 
 
 def _end(report: IndexReport, *, wrong: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from strongroom.services.foundations import Foundations
@@ -119,7 +119,14 @@ class BackupServices(Foundations):
         from strongroom.backup.indexing import CatalogParts, CatalogRebuilder
 
         return CatalogRebuilder(
-            CatalogParts(self.store, self.engine, self.sink, self.verifier_key, self.clock)
+            CatalogParts(
+                self.store,
+                self.engine,
+                self.sink,
+                self.verifier_key,
+                self.clock,
+                {name: partial(self.stores.copy, name) for name in self.settings.copies},
+            )
         )
 
     @cached_property

@@ -21,6 +21,8 @@ class Problem(StrEnum):
     """The bucket holds it with another size than the one that was recorded."""
     LOST = "lost"
     """The index knows it, and nothing in the bucket stands behind that."""
+    UNREACHABLE = "unreachable"
+    """A copy could not be looked at: nobody knows what it holds."""
     UNKNOWN = "unknown"
     """A sealed object that no signed document and no entry of the log names."""
 
@@ -73,6 +75,8 @@ class IndexReport:
     backups: Tally
     proofs: Tally
     objects: Tally
+    copies: Tally
+    """Backups that copies hold whole, and the newest run to each copy."""
     epochs: int
     """How many key records the bucket holds that can be believed."""
     unfinished_backups: int
@@ -91,7 +95,9 @@ class IndexReport:
     @property
     def differences(self) -> int:
         """How many rows the index did not have, or had otherwise."""
-        return sum(tally.added + tally.changed for tally in (self.backups, self.proofs, self.objects))
+        return sum(
+            tally.added + tally.changed for tally in (self.backups, self.proofs, self.objects, self.copies)
+        )
 
     @property
     def problem_count(self) -> int:

@@ -31,6 +31,7 @@ class Scan:
     backups: Tally = field(default_factory=Tally)
     proofs: Tally = field(default_factory=Tally)
     objects: Tally = field(default_factory=Tally)
+    copies: Tally = field(default_factory=Tally)
     epochs: int = 0
 
     def document(self, key: str, read: Callable[[bytes, str], Document]) -> tuple[Document, str] | None:

@@ -1,7 +1,8 @@
 """Making the index again from the bucket, in one transaction: nobody ever sees half an index.
 
     1 the attempt is recorded      2 the published log's entries are taken back into the control database
-    3 the bucket is listed         4 key records, manifests, proofs, WAL receipts and the log are read and indexed
+    3 the bucket is listed         4 key records, manifests, proofs, WAL receipts and the log are read and indexed,
+                                     and what each copy's own store holds; a copy that does not answer is told
     5 what has nothing behind it, or nothing that names it, is told      6 the result is recorded
 
 A listing that fails, or a store that does not answer, undoes steps 3 to 6: half a listing is not a bucket.
@@ -11,14 +12,15 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from strongroom.access import Actor, Permission, require
 from strongroom.audit import AuditSink, Event, EventType, Target
 from strongroom.audit.recovery import PublishedGap, published_gap, recover_log
+from strongroom.backup.indexing.copies import Copies, OpenCopy
 from strongroom.backup.indexing.inventory import Inventory
 from strongroom.backup.indexing.leftovers import find_lost, find_unfinished, find_unknown
 from strongroom.backup.indexing.logged import LoggedObjects
@@ -76,6 +78,8 @@ class CatalogParts:
     trusted: VerifierKey
     """Signed everything that is to be believed. No private key is needed."""
     clock: Clock
+    copies: Mapping[str, OpenCopy] = field(default_factory=dict)
+    """Opens each copy's store, by the copy's name."""
 
 
 class CatalogRebuilder(CatalogKeeper):
@@ -125,10 +129,11 @@ class CatalogRebuilder(CatalogKeeper):
         scan = Scan(connection, self._parts.store, self._parts.trusted, inventory)
         if problem is not None:
             scan.findings.add(Problem.NOT_BELIEVED, "log/checkpoint", problem.message)
-        for source in _sources():
+        copies = Copies(self._parts.copies, forget=forget)
+        for source in (*_sources(), copies):
             source.read(scan)
         find_unknown(scan)
-        forgotten = find_lost(scan, forget=forget)
+        forgotten = find_lost(scan, forget=forget) + copies.forgotten
         return _report(scan, gap, forgotten)
 
 
@@ -157,6 +162,7 @@ def _report(scan: Scan, gap: PublishedGap, forgotten: int) -> IndexReport:
         backups=scan.backups,
         proofs=scan.proofs,
         objects=scan.objects,
+        copies=scan.copies,
         epochs=scan.epochs,
         unfinished_backups=find_unfinished(scan),
         log_entries=gap.size,
@@ -212,6 +218,7 @@ class _Trail:
             "backups": report.backups.found,
             "proofs": report.proofs.found,
             "objects": report.objects.found,
+            "copies": report.copies.found,
             "rows_written": report.differences,
             "rows_forgotten": report.forgotten,
             "log_entries_recovered": report.log_behind,
