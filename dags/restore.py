@@ -172,8 +172,9 @@ with DAG(
     )
     approve = ApproveRestoreOperator(
         task_id="approve",
-        subject="Restore {{ params.what }} of {{ params.database }} into the new"
-        " {{ 'folder ' ~ params.folder if params.what == 'cluster' else 'name ' ~ params.new_name }}?",
+        subject="Restore {{ params.database }} ({{ params.what }}) into the new"
+        " {{ {'cluster': 'folder', 'database': 'database', 'tables': 'schema'}[params.what] }}"
+        " {{ params.folder or params.new_name }}?",
         planned=plan.output,
         params=plan_hash_field(),
         response_timeout=timedelta(days=1),
