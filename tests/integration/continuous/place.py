@@ -118,6 +118,11 @@ def sql(cluster: Cluster, *statements: str) -> object:
     return row[0] if row else None
 
 
+def drop_slot(place: Place, cluster: Cluster) -> None:
+    """Do what an administrator does who needs the disk."""
+    sql(cluster, f"SELECT pg_drop_replication_slot('{place.plan.slot}')")
+
+
 def write_rows(cluster: Cluster, count: int = 200) -> None:
     """Write a little WAL that matters."""
     sql(

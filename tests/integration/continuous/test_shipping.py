@@ -45,6 +45,10 @@ def cluster_id(place: Place) -> str:
     return identifier
 
 
+def first_lsn(place: Place) -> int:
+    return start_of(place.archive.segments(cluster_id(place), 1)[0].name, MIB)
+
+
 def shipped(place: Place) -> list[str]:
     return [item.name for item in place.archive.segments(cluster_id(place), 1)]
 

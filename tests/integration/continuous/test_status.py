@@ -12,8 +12,7 @@ from strongroom.backup.continuous import GapError, WalStatus, wal_status
 from strongroom.backup.continuous.segments import start_of
 from strongroom.postgres import Cluster, parse_lsn
 from tests.integration.continuous.conftest import FORGETS_WAL, MakeCluster
-from tests.integration.continuous.place import Place, sql, write_rows, write_segments
-from tests.integration.continuous.test_bad_luck import drop_slot
+from tests.integration.continuous.place import Place, drop_slot, sql, write_rows, write_segments
 
 MIB = 1 << 20
 

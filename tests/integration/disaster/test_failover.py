@@ -14,7 +14,7 @@ from strongroom.backup.restoring.request import RestoreRequest, RestoreTarget
 from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
 from strongroom.sealing import KeyRing, LocalKeyProvider
 from strongroom.storage import LocalObjectStore
-from tests.integration.continuous.test_bad_luck import caught_up, promote, standby
+from tests.integration.continuous.standby import caught_up, promote, standby
 from tests.integration.disaster.conftest import Site, Told, content
 from tests.integration.disaster.test_bare_metal import restored
 
