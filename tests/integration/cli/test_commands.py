@@ -274,6 +274,13 @@ def test_a_copy_is_made_shown_and_proven(installation, tmp_path):
         assert status["complete"] == status["backups"] > 0
         assert (status["outcome"], status["proof"]) == ("success", "proven")
         assert "offsite" in installation.run("copy", "status", "shop").stdout
+        (followed,) = installation.json("wal", "ship", "shop")["copies"]
+        assert (followed["copy"], followed["copied_objects"] > 0) == ("offsite", True)
+        archived = {
+            path.relative_to(installation.bucket) for path in installation.bucket.glob("wal/**/*.age")
+        }
+        assert {path.relative_to(offsite) for path in offsite.glob("wal/**/*.age")} == archived
+        assert installation.json("wal", "stop", "shop")["dropped"]
         unknown = installation.run("copy", "run", "shop", "--to", "nowhere")
         assert (unknown.returncode, "There are: offsite" in unknown.stderr) == (2, True)
         installation.configure(copies=copies)

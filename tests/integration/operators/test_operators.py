@@ -133,8 +133,14 @@ def test_a_copy_is_a_task_that_needs_no_private_key(execute, installation, tmp_p
     installation.configure(copies=copies, keys=None)
     try:
         copied = execute("CopyOperator", dag_id="nightly_backup.shop", database="shop", to="offsite")
+        shipped = execute("WalShipOperator", dag_id="wal_archive.shop", database="shop")
+        followed = execute(
+            "CopyWalOperator", dag_id="wal_archive.shop", database="shop", to="offsite", shipped=shipped.value
+        )
     finally:
         installation.configure()
+    assert followed.error is None, followed.message
+    assert (followed.value["copy"], followed.value["copied_objects"] > 0) == ("offsite", True)
     assert copied.error is None, copied.message
     assert (copied.value["copy"], copied.value["backups"]) == ("offsite", len(copied.value["new_backups"]))
     assert copied.value["copied_bytes"] > 0
