@@ -49,6 +49,7 @@ def test_every_pipeline_loads_and_is_documented(load):
         "restore",
         "legal_hold",
         "retention_purge",
+        "archive_sweep",
     }
     assert expected <= found["dags"].keys()
     assert all(dag["documented"] for dag in found["dags"].values())

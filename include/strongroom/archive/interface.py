@@ -75,6 +75,7 @@ class Archiver(ABC):
 
         Raises:
             AccessDeniedError: the actor may not; the refusal is recorded.
+            RulesError: policy and database do not agree; it names every point.
             NoArchiveRuleError: the policy has no archive rule for the table, or the table does not fit it.
             UnsupportedTypeError: a column's type cannot be archived without loss.
             SweepInProgressError: another run sweeps this table now.

@@ -7,7 +7,7 @@
         manifest.json            signed; written when all of these were read back and compared, before the rows go
         receipt.json             signed; written when the source database has committed that they are gone
 
-`period` is a calendar month (`2018-03`), `before-1900`, or `partition-<name>` for a partition that went as a whole.
+`period` is a calendar month (`2018-03`), `before-1900`, or `partition-<name>` for a partition that was old as a whole.
 
 {"format": "strongroom/archive-part/v1", "part_id": "20260824T020000Z-1f3a5b7c", "database": "shop",
  "table": "public.orders", "period": "2018-03", "method": "rows",
@@ -329,7 +329,7 @@ def _contradictions(manifest: PartManifest) -> Iterator[str]:
             yield "a file does not have its table's name"
     if manifest.persons is not None and manifest.persons.name != PERSONS_NAME:
         yield "its index of persons has another name"
-    if (manifest.method == "partition") != manifest.period.startswith("partition-"):
+    if manifest.method == "partition" and not manifest.period.startswith("partition-"):
         yield "its period does not fit how the rows left"
 
 

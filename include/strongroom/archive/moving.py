@@ -46,6 +46,7 @@ from strongroom.archive.manifest import (
     PERSONS_KIND,
     PERSONS_NAME,
     ROWS_KIND,
+    Method,
     PartColumn,
     PartManifest,
     PartObject,
@@ -56,7 +57,7 @@ from strongroom.archive.manifest import (
     rows_name,
 )
 from strongroom.archive.marks import mark
-from strongroom.archive.partitions import OldPartition, drop, hold_writers, rows_in
+from strongroom.archive.partitions import OldPartition, can_be_dropped, drop, hold_writers, rows_in
 from strongroom.archive.people import PersonColumn, people_in
 from strongroom.archive.persons import person_index
 from strongroom.archive.rowfiles import PlainFile, RowsFile
@@ -151,8 +152,9 @@ def move(
                 if measure.rows or member == journey.family.root
             )
             persons = _store_people(connection, journey, bounds, prefix)
-            _leave(connection, journey.family, bounds, measures, partition)
-            manifest = _manifest(journey, period, part_id, moment, tables, persons, measures, partition)
+            dropped = _leave(connection, journey.family, bounds, measures, partition)
+            method: Method = "partition" if dropped else "rows"
+            manifest = _manifest(journey, period, part_id, moment, tables, persons, measures, method)
             signed = manifest.sign(journey.signer)
             digest = hashlib.sha256(signed).hexdigest()
             with server_errors("The source database"):
@@ -266,11 +268,16 @@ def _leave(
     bounds: Bounds,
     measures: Mapping[Member, _Measure],
     partition: OldPartition | None,
-) -> None:
-    """Delete the rows; of a whole partition, those of other tables, and then the partition."""
+) -> bool:
+    """Delete the rows; of a whole partition, those of other tables, and then the partition, where that is possible.
+
+    Returns:
+        Whether a partition was dropped.
+    """
     leaving = [member for member in family.members if measures[member].rows]
-    by_row = [member for member in leaving if partition is None or member != family.root]
     with _refusals(), server_errors("The source database"):
+        dropped = partition is not None and can_be_dropped(connection, family, partition)
+        by_row = [member for member in leaving if not dropped or member != family.root]
         if by_row:
             deleted = connection.execute(_deletion(family, bounds, by_row)).fetchone() or ()
             expected = tuple(measures[member].rows for member in by_row)
@@ -281,8 +288,9 @@ def _leave(
                     hint="A trigger or a rule on one of the tables keeps rows. Nothing was deleted.",
                 )
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        if partition is not None:
+        if partition is not None and dropped:
             drop(connection, family, partition)
+    return dropped
 
 
 def _deletion(family: Family, bounds: Bounds, members: list[Member]) -> sql.Composed:
@@ -337,7 +345,7 @@ def _manifest(
     tables: tuple[PartTable, ...],
     persons: PartObject | None,
     measures: Mapping[Member, _Measure],
-    partition: OldPartition | None,
+    method: Method,
 ) -> PartManifest:
     rule = journey.family.root.rule
     newest = max((measure.newest for measure in measures.values() if measure.newest), default=_FIRST_YEAR)
@@ -346,7 +354,7 @@ def _manifest(
         database=journey.policy.database,
         table=journey.family.root.policy_name,
         period=period,
-        method="partition" if partition is not None else "rows",
+        method=method,
         rule=PartRule(str(rule.older_than), rule.by, str(rule.keep), rule.purpose),
         policy_sha256=journey.policy.sha256,
         source=journey.source,

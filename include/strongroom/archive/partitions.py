@@ -3,19 +3,23 @@
 A partition counts as old as a whole when it is a leaf directly below the table, partitioned by a range of the column
 that the rule goes by and of nothing else, and its range ends before the moment up to which rows are due: so no row
 can come into it any more that would not be due as well. When any row in it has to stay, it is not dropped, and what
-can leave leaves row by row.
+can leave leaves row by row. While it is archived nobody can write into it; whoever tries waits, and finds the rows
+gone. When somebody does wait, or the table is so busy that the moment's lock that detaching needs cannot be had, its
+rows are deleted and the empty partition stays.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 
+from psycopg import errors as pg_errors
 from psycopg import sql
 
 from strongroom.archive.family import Bounds, Family
 from strongroom.archive.manifest import encoded_name
-from strongroom.archive.references import TableName
+from strongroom.archive.references import TableName, foreign_keys
 from strongroom.postgres import Connection, server_errors
 
 _LEAVES = """
@@ -31,6 +35,10 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_expr(c.relpartbound, c.oid)
    AND c.oid <> t.partdefid
  ORDER BY n.nspname, c.relname
 """
+_LOCK_TRIES = 10
+_LOCK_PAUSE_SECONDS = 0.3
+_SHORT_PATIENCE = "SET LOCAL lock_timeout = '800ms'"
+"""Less than `deadlock_timeout`, which is a second unless somebody changed it."""
 _BOUND = re.compile(r"FOR VALUES FROM \((MINVALUE|'([^']+)')\) TO \('([^']+)'\)")
 
 
@@ -86,8 +94,56 @@ def rows_in(connection: Connection, partition: OldPartition) -> int:
     return int(row[0]) if row else 0
 
 
+def can_be_dropped(connection: Connection, family: Family, partition: OldPartition) -> bool:
+    """Get the locks that detaching needs, in the caller's transaction; False when others are in the way.
+
+    Nobody else must fail because of this. Whoever waits for us and holds what we would wait for would be in a deadlock
+    with us, and PostgreSQL ends the one whose patience of one second is over first. So we never begin to wait while
+    somebody waits for us, and never wait that long.
+    """
+    held = [partition.name]
+    for name, mode in _locks(connection, family):
+        for _ in range(_LOCK_TRIES):
+            if _somebody_waits(connection, held):
+                return False
+            if _lock(connection, name, mode):
+                break
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            return False
+        held.append(name)
+    return True
+
+
 def drop(connection: Connection, family: Family, partition: OldPartition) -> None:
-    """Detach and drop the partition, in the caller's transaction."""
+    """Detach and drop the partition, in the caller's transaction, which has the locks."""
     table, child = sql.Identifier(*family.root.name), sql.Identifier(*partition.name)
     connection.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(table, child))
     connection.execute(sql.SQL("DROP TABLE {}").format(child))
+
+
+def _locks(connection: Connection, family: Family) -> list[tuple[TableName, str]]:
+    """What detaching locks besides the partition: tables that refer to the table, then the table itself."""
+    root = family.root.name
+    referring = sorted({key.child for key in foreign_keys(connection) if key.parent == root} - {root})
+    return [*((name, "SHARE ROW EXCLUSIVE") for name in referring), (root, "ACCESS EXCLUSIVE")]
+
+
+def _lock(connection: Connection, name: TableName, mode: str) -> bool:
+    statement = sql.SQL("LOCK TABLE ONLY {} IN {} MODE").format(sql.Identifier(*name), sql.SQL(mode))
+    try:
+        with connection.transaction():
+            connection.execute(_SHORT_PATIENCE)
+            connection.execute(statement)
+    except pg_errors.LockNotAvailable:
+        return False
+    return True
+
+
+def _somebody_waits(connection: Connection, held: list[TableName]) -> bool:
+    names = [sql.Identifier(*name).as_string(connection) for name in held]
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE NOT granted AND relation = ANY(%s::regclass[]))",
+        (names,),
+    ).fetchone()
+    return bool(row and row[0])

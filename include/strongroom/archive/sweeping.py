@@ -43,6 +43,7 @@ from strongroom.errors import AccessDeniedError, StrongroomError
 from strongroom.policy import Policy, split_table
 from strongroom.postgres import Connection, LockHeldError, advisory_lock, connect, server_errors
 from strongroom.recording import RunLog
+from strongroom.rules.checking import require_agreement
 from strongroom.signing import SignerKey
 from strongroom.storage import ObjectStore
 from strongroom.vault import Vault
@@ -115,6 +116,7 @@ class SealedArchiver(Archiver):
     def _run(
         self, connection: Connection, log: RunLog, policy: Policy, table: str, *, dry_run: bool
     ) -> SweepSummary:
+        require_agreement(policy, connection)
         journey, due = self._journey(connection, log, policy, table)
         if dry_run:
             return self._foreseen(connection, journey, due)

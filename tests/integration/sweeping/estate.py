@@ -48,6 +48,15 @@ INSERT INTO line SELECT o.order_id, n, o.ordered_at, n / 3.0 FROM orders o, gene
 """
 
 
+OWNED = [{"columns": ["customer_id"], "to": "public.customer", "kind": "owns"}]
+ORDERS = {"not_personal": ["order_id", "ordered_at", "total", "note"], "links": OWNED, "archive": RULE}
+LINE = {
+    "not_personal": ["number", "ordered_at", "amount"],
+    "links": [{"columns": ["order_id"], "to": "public.orders", "kind": "owns"}],
+    "archive": RULE,
+}
+
+
 def shop_policy(**tables: dict[str, Any]) -> Policy:
     """The shop's policy; a table's entry can be replaced by keyword."""
     entries: dict[str, dict[str, Any]] = {
@@ -58,16 +67,8 @@ def shop_policy(**tables: dict[str, Any]) -> Policy:
                 "email": {"category": "user.contact.email", "erase": "random_email"},
             },
         },
-        "public.orders": {
-            "not_personal": ["order_id", "ordered_at", "total", "note"],
-            "links": [{"columns": ["customer_id"], "to": "public.customer", "kind": "owns"}],
-            "archive": RULE,
-        },
-        "public.line": {
-            "not_personal": ["number", "ordered_at", "amount"],
-            "links": [{"columns": ["order_id"], "to": "public.orders", "kind": "owns"}],
-            "archive": RULE,
-        },
+        "public.orders": ORDERS,
+        "public.line": LINE,
         "public.ticket": {
             "not_personal": ["ticket_id"],
             "links": [{"columns": ["order_id"], "to": "public.orders", "kind": "lookup"}],
