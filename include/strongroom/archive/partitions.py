@@ -3,9 +3,11 @@
 A partition counts as old as a whole when it is a leaf directly below the table, partitioned by a range of the column
 that the rule goes by and of nothing else, and its range ends before the moment up to which rows are due: so no row
 can come into it any more that would not be due as well. When any row in it has to stay, it is not dropped, and what
-can leave leaves row by row. While it is archived nobody can write into it; whoever tries waits, and finds the rows
-gone. When somebody does wait, or the table is so busy that the moment's lock that detaching needs cannot be had, its
-rows are deleted and the empty partition stays.
+can leave leaves row by row.
+
+Only the owner of table and partition can drop it. While it is archived nobody can write into it: whoever tries waits,
+and finds the rows gone. When somebody does wait, or the table is so busy that the moment's lock that detaching needs
+cannot be had, its rows are deleted and the empty partition stays.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ SELECT n.nspname, c.relname, pg_catalog.pg_get_expr(c.relpartbound, c.oid)
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE pn.nspname = %s AND p.relname = %s AND t.partstrat = 'r' AND t.partnatts = 1 AND a.attname = %s
    AND c.oid <> t.partdefid
+   AND pg_catalog.pg_has_role(p.relowner, 'USAGE') AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
  ORDER BY n.nspname, c.relname
 """
 _LOCK_TRIES = 10
@@ -135,7 +138,7 @@ def _lock(connection: Connection, name: TableName, mode: str) -> bool:
         with connection.transaction():
             connection.execute(_SHORT_PATIENCE)
             connection.execute(statement)
-    except pg_errors.LockNotAvailable:
+    except (pg_errors.LockNotAvailable, pg_errors.InsufficientPrivilege):
         return False
     return True
 

@@ -20,6 +20,7 @@ import typer
 from strongroom import __version__
 from strongroom.cli import (
     archive,
+    archive_sweep,
     audit,
     backup,
     catalog,
@@ -53,6 +54,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(wal.app, name="wal")
 app.add_typer(copies.app, name="copy")
 app.add_typer(retention.app, name="retention")
+archive_sweep.register(archive.app)
 app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
 app.add_typer(hold.app, name="hold")

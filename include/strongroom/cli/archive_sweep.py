@@ -9,6 +9,7 @@ import typer
 
 from strongroom.cli.context import JsonOption, actor, recorded, services
 from strongroom.cli.output import err, human_bytes, out, print_json, print_table
+from strongroom.errors import InputError
 
 if TYPE_CHECKING:
     from strongroom.archive import SweepSummary
@@ -20,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def sweep(
-    database: Annotated[str, typer.Option("--database", help="The database's name in its policy file.")],
+    database: Annotated[
+        str | None, typer.Argument(help="The database's name in its policy file.", show_default=False)
+    ] = None,
     table: Annotated[
         str | None,
         typer.Option(
@@ -30,11 +33,17 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would move, and move nothing.")
     ] = False,
+    named: Annotated[
+        str | None, typer.Option("--database", help="The same, as an option.", hidden=True)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Move the rows that are older than their archive rule out of the database, into sealed files."""
     from strongroom.archive.sweeping import archived_tables
 
+    if (database is None) == (named is None):
+        raise InputError("Name one database.", hint="strongroom archive sweep DATABASE")
+    database = database or named or ""
     service = services()
     policy, conninfo = service.policy(database), service.conninfo(database)
     tables = (table,) if table else archived_tables(policy)

@@ -59,6 +59,11 @@ LINE = {
 
 def shop_policy(**tables: dict[str, Any]) -> Policy:
     """The shop's policy; a table's entry can be replaced by keyword."""
+    return Policy.model_validate_json(json.dumps(shop_document(**tables)))
+
+
+def shop_document(**tables: dict[str, Any]) -> dict[str, Any]:
+    """The shop's policy as its file says it."""
     entries: dict[str, dict[str, Any]] = {
         "public.customer": {
             "purpose": ["bookkeeping"],
@@ -75,7 +80,7 @@ def shop_policy(**tables: dict[str, Any]) -> Policy:
         },
     }
     entries |= {f"public.{name}": entry for name, entry in tables.items()}
-    document = {
+    return {
         "database": "shop",
         "controller": {"name": "Shop"},
         "backup": {"schedule": "0 2 * * *", "method": "logical"},
@@ -91,7 +96,6 @@ def shop_policy(**tables: dict[str, Any]) -> Policy:
         },
         "tables": {name: entry for name, entry in entries.items() if entry},
     }
-    return Policy.model_validate_json(json.dumps(document))
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,9 @@ class Estate:
         return SignerKey.parse((self.directory / "signing.key").read_text())
 
     def make_keys(self) -> None:
-        (self.directory / "signing.key").write_text(SignerKey.generate("strongroom.test").encode())
+        signing_key = self.directory / "signing.key"
+        signing_key.touch(mode=0o600)
+        signing_key.write_text(SignerKey.generate("strongroom.test").encode())
         provider = LocalKeyProvider.generate(self.directory / "local.key")
         keyring = KeyRing(self.store, self.signer.verifier, self.clock)
         keyring.create_epoch(purpose="backup", provider=provider, signer=self.signer)

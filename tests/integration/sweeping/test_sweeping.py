@@ -251,3 +251,5 @@ def test_a_user_who_may_not_make_the_marks_is_told_what_to_run(estate: Estate) -
     assert conninfo != estate.conninfo
     with pytest.raises(MissingPrivilegeError, match="CREATE SCHEMA strongroom AUTHORIZATION"):
         estate.archiver().sweep(ACTOR, estate.policy, conninfo, "public.orders")
+    estate.run("CREATE SCHEMA strongroom AUTHORIZATION sweeper")
+    assert estate.archiver().sweep(ACTOR, estate.policy, conninfo, "public.orders").rows == 352
