@@ -6,7 +6,7 @@ import getpass
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -89,3 +89,8 @@ def _tell_journal(service: Services) -> None:
         err.print(f"and nowhere else ({state.refused}). Keep that file and the one beside it.", markup=False)
         command = f"strongroom audit import{trust} {state.path.name}"
     err.print(f"Where the control database is, this takes them into the audit log:  {command}", markup=False)
+
+
+def recorded_where_possible(service: Services) -> AbstractContextManager[None]:
+    """As `recorded`, on an installation without a control database as nothing: there is nowhere to record."""
+    return recorded(service) if service.has_control_database else nullcontext()

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from strongroom.policy.model import Policy
     from strongroom.policy.people import Identifier
 
-_TELLING = ("user.contact", "user.name", "user.government_id", "user.account.username", "user.financial")
+TELLING = ("user.contact", "user.name", "user.government_id", "user.account.username", "user.financial")
+"""Categories, with those below them, that tell who a person is."""
 
 
 def contradictions(policy: Policy) -> Iterator[Problem]:
@@ -124,7 +125,7 @@ def _identifier(
 ) -> Iterator[Problem]:
     columns = policy.tables[table].columns if table in policy.tables else {}
     column = columns.get(identifier.column)
-    if column and not identifier.direct and column.category.startswith(_TELLING):
+    if column and not identifier.direct and column.category.startswith(TELLING):
         yield Problem(
             f"the column '{identifier.column}' is {column.category}, which tells who the person is; write true",
             (*path, "direct"),

@@ -18,6 +18,8 @@ from strongroom.postgres import connect
 from strongroom.recording import RunLog
 from strongroom.rules.catalogue import LiveCatalogue
 from strongroom.rules.checking import examine
+from strongroom.rules.drafting import as_policy, draft_policy
+from strongroom.rules.drafts import Draft
 from strongroom.rules.drift import changes
 from strongroom.rules.errors import RulesError
 from strongroom.rules.findings import Finding
@@ -138,6 +140,34 @@ class RulesService:
                 log.emit(EventType.POLICY_AGREEMENT_CHECK, "result", "failure", error=error)
             raise
         return self._remember(policy, catalogue, findings, log)
+
+    def draft(self, actor: Actor, database: str) -> Draft:
+        """A first policy for a database that has none, from its catalogue and the shape of its content.
+
+        Raises:
+            AccessDeniedError: the actor may not.
+            PostgresError: the database refused or did not answer.
+        """
+        require(actor, Permission.CHECK_POLICY)
+        with connect(self._parts.conninfo(database), application_name=APPLICATION_NAME) as connection:
+            made = draft_policy(database, connection)
+        log = self._log(actor, database, as_policy(made).sha256)
+        if log is not None:
+            personal = sum(len(table.columns) for table in made.tables)
+            counts = {"tables": len(made.tables), "personal_columns": personal}
+            log.emit(EventType.POLICY_DRAFT_MAKE, "result", "success", counts=counts)
+        return made
+
+    def catalogue(self, actor: Actor, database: str) -> LiveCatalogue:
+        """The catalogue of a database as it is now.
+
+        Raises:
+            AccessDeniedError: the actor may not.
+            PostgresError: the database refused or did not answer.
+        """
+        require(actor, Permission.CHECK_POLICY)
+        with connect(self._parts.conninfo(database), application_name=APPLICATION_NAME) as connection:
+            return read_catalogue(connection)
 
     def last_agreed(self, database: str) -> PolicyCheckRecord | None:
         """The newest comparison of a database; its `policy` is the one that last agreed."""

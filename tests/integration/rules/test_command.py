@@ -105,3 +105,33 @@ def test_with_a_control_database_the_check_is_in_the_log(
         path.read_bytes() for path in (tmp_path / "bucket" / "log").rglob("*") if path.is_file()
     )
     assert b"policy:agreement:check" in entries
+
+
+def test_a_draft_is_written_into_a_new_file_and_never_over_another(terminal: Terminal) -> None:
+    (terminal.policies / "shop.yaml").unlink()
+    file = str(terminal.policies / "shop.yaml")
+
+    first = terminal.run("policy", "draft", "--database", "shop", "--output", file)
+    again = terminal.run("policy", "draft", "--database", "shop", "--output", file)
+    checked = terminal.run("policy", "check", "--database", "shop")
+
+    assert first.returncode == 0, first.stderr
+    assert again.returncode == 2
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_policies_are_explained_compared_exported_and_imported(terminal: Terminal, tmp_path: Path) -> None:
+    shop = terminal.policies / "shop.yaml"
+    later = tmp_path / "later.yaml"
+    later.write_text(shop.read_text().replace("for: 6mo", "for: 1y"))
+    datamap = str(tmp_path / "map.yaml")
+
+    explained = terminal.run("policy", "explain", "public.login_event", "--database", "shop")
+    compared = terminal.run("policy", "diff", str(shop), str(later))
+    exported = terminal.run("policy", "export", "--database", "shop", "--output", datamap)
+    imported = terminal.run("policy", "import", datamap, "--database", "shop")
+
+    assert "A row stays for 6 months after occurred_at; then it is deleted." in explained.stdout
+    assert compared.stdout == 'tables["public.login_event"].retain.for was 6mo, is 1y\n'
+    assert exported.returncode == 0, exported.stderr
+    assert "database: shop" in imported.stdout
