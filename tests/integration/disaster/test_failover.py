@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.access import Actor, ActorKind, Role
+from strongroom.audit import QueueRecorder
 from strongroom.backup.continuous import HistoryMissingError
 from strongroom.backup.restoring.request import RestoreRequest, RestoreTarget
 from strongroom.backup.restoring.service import PhysicalRestoreService, RestoreParts
@@ -58,13 +59,17 @@ def timeline(desk, number: int) -> Path:
 
 def planned(desk, told, target: RestoreTarget) -> tuple[str, int]:
     """The backup and the timeline that the program itself would take."""
-    store, signer = LocalObjectStore(desk.folder / "bucket"), told.site.signer
-    clock, provider = told.site.parts.clock, LocalKeyProvider(desk.folder / "local.key")
-    keyring = KeyRing(store, signer.verifier, clock)
+    of = told.site.parts
+    store, verifier = LocalObjectStore(desk.folder / "bucket"), of.signer.verifier
     parts = RestoreParts(
-        store=store, verifier=signer.verifier, keyring=keyring, provider=provider, clock=clock,
-        engine=None, sink=None, vault=None,
-    )  # fmt: skip
+        store=store,
+        verifier=verifier,
+        keyring=KeyRing(store, verifier, of.clock),
+        provider=LocalKeyProvider(desk.folder / "local.key"),
+        clock=of.clock,
+        vault=of.vault,
+        events=QueueRecorder(lambda: of.engine, of.sink),
+    )
     request = RestoreRequest("pagila", target, desk.folder / "planned")
     plan = PhysicalRestoreService(parts).plan(PERSON, request).plan
     return plan.backup_id, plan.timeline
