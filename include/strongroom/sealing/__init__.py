@@ -34,6 +34,7 @@ from strongroom.sealing.pipeline import OpeningPipeline, PipelineReport, Sealing
 from strongroom.sealing.providers import KeyProvider, LocalKeyProvider, WrappedKey
 from strongroom.sealing.reader import FileRange, ObjectRange, RangeSource, SealedReader
 from strongroom.sealing.recipients import Identity, Recipient
+from strongroom.sealing.rewraps import Form, RewrapRecord, RewrapRecordError, Rewraps
 from strongroom.sealing.stream import read_header, rewrap, seal, unseal
 from strongroom.sealing.x25519 import X25519Identity, X25519Recipient
 from strongroom.sealing.xwing import XWingIdentity, XWingRecipient
@@ -50,6 +51,7 @@ __all__ = [
     "EpochExpiredError",
     "EpochNotFoundError",
     "FileRange",
+    "Form",
     "Header",
     "HeaderError",
     "HeaderMacError",
@@ -73,6 +75,9 @@ __all__ = [
     "RangeSource",
     "Recipient",
     "ReorderedError",
+    "RewrapRecord",
+    "RewrapRecordError",
+    "Rewraps",
     "SealedReader",
     "SealingPipeline",
     "Stanza",

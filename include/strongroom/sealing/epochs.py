@@ -60,11 +60,14 @@ class Epoch:
     """Until when it may seal; it opens what it sealed for ever. None: no end."""
 
     wrapped: WrappedKey | None
-    """The private half, wrapped; None for escrow."""
+    """The private half, wrapped; None for escrow, and once it was destroyed."""
+
+    destroyed_at: datetime | None = None
+    """When the private half was destroyed: whatever only it opened is unreadable since."""
 
     def may_seal(self, now: datetime) -> bool:
         """Whether its period has not ended."""
-        return self.not_after is None or now < self.not_after
+        return self.destroyed_at is None and (self.not_after is None or now < self.not_after)
 
 
 def check_purpose(purpose: str) -> None:
@@ -86,7 +89,8 @@ def wrapping_context(epoch_id: str, purpose: str, recipient: str) -> dict[str, s
 
 
 def to_document(epoch: Epoch) -> JsonObject:
-    """The epoch's record, not yet signed."""
+    """The epoch's record, not yet signed. `destroyed_at` stands in it only once there is such a moment."""
+    destroyed = {"destroyed_at": timestamp(epoch.destroyed_at)} if epoch.destroyed_at else {}
     return {
         "format": FORMAT,
         "id": epoch.id,
@@ -95,6 +99,7 @@ def to_document(epoch: Epoch) -> JsonObject:
         "created_at": timestamp(epoch.created_at),
         "not_after": timestamp(epoch.not_after) if epoch.not_after else None,
         "wrapped": _wrapped_document(epoch.wrapped) if epoch.wrapped else None,
+        **destroyed,
     }
 
 
@@ -108,6 +113,7 @@ def from_document(document: Mapping[str, Any], what: str) -> Epoch:
         raise KeyRecordError(f"{what} is no epoch record of the format {FORMAT}.")
     try:
         not_after, wrapped = document["not_after"], document["wrapped"]
+        destroyed = document.get("destroyed_at")
         parse_recipient(document["recipient"])
         return Epoch(
             id=document["id"],
@@ -116,6 +122,7 @@ def from_document(document: Mapping[str, Any], what: str) -> Epoch:
             created_at=parse_timestamp(document["created_at"]),
             not_after=parse_timestamp(not_after) if not_after else None,
             wrapped=_wrapped_from(wrapped) if wrapped else None,
+            destroyed_at=parse_timestamp(destroyed) if destroyed else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError, KeyTextError) as error:
         raise KeyRecordError(f"{what} does not keep to the format {FORMAT}: {error}") from error

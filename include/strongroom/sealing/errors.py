@@ -14,6 +14,7 @@ IntegrityError
 ├── TrailingDataError          something follows the last chunk
 ├── DecompressionError         what was sealed is not the Zstandard data it should be
 ├── KeyUnwrapError             a wrapped private key does not open with this provider
+├── RewrapRecordError          a record of a rewrapped object is not what was written
 └── KeyRecordError             a record of the key ring is not what was written
 ConfigurationError
 ├── KeyFileError               a key file is missing, open to others, or holds no key

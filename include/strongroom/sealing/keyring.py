@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from strongroom.canonical import parse_object
@@ -24,11 +25,13 @@ from strongroom.sealing.epochs import (
     wrapping_context,
 )
 from strongroom.sealing.errors import EpochExpiredError, EpochNotFoundError, KeyRecordError
+from strongroom.sealing.header import Stanza
 from strongroom.sealing.keytext import parse_identities, parse_recipient
 from strongroom.sealing.providers import KeyProvider
 from strongroom.sealing.recipients import Identity, Recipient
+from strongroom.sealing.rewraps import Rewraps
 from strongroom.sealing.x25519 import X25519Identity
-from strongroom.sealing.xwing import XWingIdentity
+from strongroom.sealing.xwing import XWingIdentity, XWingRecipient
 from strongroom.signing import SignerKey, VerifierKey, verify_json
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 PREFIX = "keys/"
 _SUFFIX = ".json"
 _MAX_RECORD_BYTES = 64 * 1024
+_POST_QUANTUM = XWingRecipient.family
 Announce = Callable[[Epoch], None]
 
 
@@ -177,6 +181,37 @@ class KeyRing:
             mine = [known[epoch_id] for epoch_id in epoch_ids]
         return [_unwrapped(epoch, provider) for epoch in mine if epoch.wrapped]
 
+    def openers(self, provider: KeyProvider, epoch_ids: Sequence[str]) -> list[Identity]:
+        """What opens an object that was sealed to these epochs, also when it was rewrapped to a later one.
+
+        The private half of a later epoch of the same purpose is unwrapped only when the named ones do not open it.
+
+        Raises:
+            EpochNotFoundError: an id is unknown.
+            KeyUnwrapError: a private half does not open.
+        """
+        epochs = self.epochs()
+        named = [epoch for epoch in epochs if epoch.id in set(epoch_ids) and epoch.wrapped]
+        later: dict[str, Epoch] = {}
+        for old in (epoch for epoch in epochs if epoch.id in set(epoch_ids)):
+            after = epochs[epochs.index(old) + 1 :]
+            later.update((one.id, one) for one in after if one.purpose == old.purpose and one.wrapped)
+        found = self.identities(provider, [*epoch_ids]) if named or not later else []
+        own = provider.name
+        return [
+            *found,
+            *(
+                LaterIdentity(epoch, provider)
+                for epoch in later.values()
+                if epoch not in named and epoch.wrapped and epoch.wrapped.provider == own
+            ),
+        ]
+
+    @property
+    def rewraps(self) -> Rewraps:
+        """The records of the objects that were rewrapped."""
+        return Rewraps(self._store, self._verifier)
+
     def _check_signer(self, signer: SignerKey) -> None:
         if signer.verifier != self._verifier:
             raise ConfigurationError(
@@ -212,6 +247,26 @@ def read_epoch(data: bytes, key: str, verifier: VerifierKey) -> Epoch:
     if _key(epoch.id) != key:
         raise KeyRecordError(f"{what} is the record of another epoch, {epoch.id}.")
     return epoch
+
+
+class LaterIdentity(Identity):
+    """The private half of an epoch that an object may have been rewrapped to, unwrapped when it is asked for."""
+
+    def __init__(self, epoch: Epoch, provider: KeyProvider) -> None:
+        self._epoch, self._provider = epoch, provider
+        kind = XWingIdentity if parse_recipient(epoch.recipient).family == _POST_QUANTUM else X25519Identity
+        self.stanza_type = kind.stanza_type  # type: ignore[misc]  # it depends on the epoch
+
+    @property
+    def recipient(self) -> Recipient:
+        return parse_recipient(self._epoch.recipient)
+
+    @cached_property
+    def _identity(self) -> Identity:
+        return _unwrapped(self._epoch, self._provider)
+
+    def unwrap(self, stanza: Stanza) -> bytes | None:
+        return self._identity.unwrap(stanza)
 
 
 def _key(epoch_id: str) -> str:

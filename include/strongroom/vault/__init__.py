@@ -14,6 +14,7 @@ from strongroom.vault.interface import (
     Vault,
     object_context,
 )
+from strongroom.vault.reading import accepted_forms
 from strongroom.vault.service import SealedVault, VaultParts
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "UnknownObjectError",
     "Vault",
     "VaultParts",
+    "accepted_forms",
     "object_context",
 ]

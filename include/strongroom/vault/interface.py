@@ -199,3 +199,11 @@ class Vault(ABC):
             AccessDeniedError: the actor may not; the refusal is recorded.
             NoPrivateKeyError: this host holds no key that could open them.
         """
+
+    @abstractmethod
+    def forms(self, expect: StoredObject) -> frozenset[tuple[int, str]]:
+        """The sizes and hashes that an object may have in the bucket: as it was stored, and as it was rewrapped.
+
+        Raises:
+            IntegrityError: the record of its rewrapping cannot be believed.
+        """

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from strongroom.sealing import Identity
+from strongroom.sealing import Identity, RewrapRecord, Rewraps
 from strongroom.sealing.pipeline import OpeningPipeline
 from strongroom.storage import ObjectNotFoundError, ObjectStore
 from strongroom.vault.errors import ObjectKeyError, ObjectReplacedError, UnknownObjectError
 from strongroom.vault.interface import Buffer, ObjectReader, OpenedObject, StoredObject
-from strongroom.vault.seeking import proven_beginning, seekable
+from strongroom.vault.seeking import ProvenBeginning, proven_beginning, seekable
 
 
 class HashingReader(io.RawIOBase):
@@ -49,15 +49,30 @@ class HashingReader(io.RawIOBase):
 
 
 class CheckedReader(OpenedObject):
-    """An object being decrypted; at its end, its size and hash are compared with the reference."""
+    """An object being decrypted; at its end, its size and hash are compared with the reference.
+
+    Args:
+        source: the sealed bytes.
+        identities: one of them must be a recipient.
+        reference: what it must be.
+        exact: whether the reference's size and hash are known.
+        rewrapped: the record of its other forms, when it was rewrapped.
+    """
 
     def __init__(
-        self, source: BinaryIO, identities: list[Identity], reference: StoredObject, *, exact: bool
+        self,
+        source: BinaryIO,
+        identities: list[Identity],
+        reference: StoredObject,
+        *,
+        exact: bool,
+        rewrapped: RewrapRecord | None = None,
     ) -> None:
         self._source = HashingReader(source)
         self._identities = identities
         self._reference = reference
         self._exact = exact
+        self._accepted = accepted_forms(reference, rewrapped)
         self.complete = False
 
     def __iter__(self) -> Iterator[Buffer]:
@@ -74,7 +89,7 @@ class CheckedReader(OpenedObject):
 
     def _compare(self) -> None:
         found = (self._source.size_bytes, self._source.sha256)
-        if found != (self._reference.size_bytes, self._reference.sha256):
+        if found not in self._accepted:
             raise ObjectReplacedError(
                 f"{self._reference.key} is not the object that was recorded:"
                 f" {found[0]} bytes instead of {self._reference.size_bytes}, or another hash.",
@@ -82,22 +97,33 @@ class CheckedReader(OpenedObject):
             )
 
 
+def accepted_forms(reference: StoredObject, rewrapped: RewrapRecord | None) -> frozenset[tuple[int, str]]:
+    """The sizes and hashes that an object may have: as it is referred to, and as it was rewrapped."""
+    named = (reference.size_bytes, reference.sha256)
+    if rewrapped is None or not rewrapped.knows(*named):
+        return frozenset({named})
+    return frozenset(form.identity for form in rewrapped.forms)
+
+
 class SeriesReader(ObjectReader):
     """Opens the objects of one folder with keys that were unwrapped before, and counts them."""
 
-    def __init__(self, store: ObjectStore, identities: list[Identity], prefix: str) -> None:
+    def __init__(self, store: ObjectStore, rewraps: Rewraps, identities: list[Identity], prefix: str) -> None:
         self._store = store
+        self._rewraps = rewraps
+        self._rewrapped = frozenset(rewraps.keys(prefix))
         self._identities = identities
         self._prefix = prefix
         self._lock = threading.Lock()
         self._opened = self._plaintext_bytes = 0
-        self._beginnings: dict[StoredObject, bytes] = {}
+        self._beginnings: dict[StoredObject, ProvenBeginning] = {}
 
     @contextmanager
     def open(self, expect: StoredObject) -> Iterator[OpenedObject]:
         self._check_place(expect)
+        record = self._record(expect)
         with open_sealed(self._store, expect) as source:
-            reader = CheckedReader(source, self._identities, expect, exact=True)
+            reader = CheckedReader(source, self._identities, expect, exact=True, rewrapped=record)
             yield reader
         if reader.complete:
             self._count(expect)
@@ -108,10 +134,14 @@ class SeriesReader(ObjectReader):
         beginning = self._beginnings.get(expect)
         if beginning is None:
             with open_sealed(self._store, expect) as source:
-                beginning = self._beginnings[expect] = proven_beginning(source, expect)
+                accepted = accepted_forms(expect, self._record(expect))
+                beginning = self._beginnings[expect] = proven_beginning(source, expect, accepted)
             self._count(expect)
         with seekable(self._store, expect, beginning, self._identities) as reader:
             yield cast(BinaryIO, reader)
+
+    def _record(self, expect: StoredObject) -> RewrapRecord | None:
+        return self._rewraps.find(expect.key) if expect.key in self._rewrapped else None
 
     def _check_place(self, expect: StoredObject) -> None:
         if not expect.key.startswith(self._prefix):

@@ -12,6 +12,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from strongroom.errors import IntegrityError
@@ -26,12 +27,21 @@ from strongroom.vault.interface import StoredObject
 _PIECE_BYTES = 1 << 20
 
 
+@dataclass(frozen=True)
+class ProvenBeginning:
+    """The header and nonce of an object that was proven whole, and how long that was."""
+
+    data: bytes
+    size_bytes: int
+    """Of the sealed object; another one than recorded where it was rewrapped to other keys."""
+
+
 class PinnedRange(ObjectRange):
     """An object of which the beginning is not read again."""
 
-    def __init__(self, store: ObjectStore, reference: StoredObject, beginning: bytes) -> None:
-        super().__init__(store, reference.key, reference.size_bytes, reference.version_id)
-        self._beginning = beginning
+    def __init__(self, store: ObjectStore, reference: StoredObject, beginning: ProvenBeginning) -> None:
+        super().__init__(store, reference.key, beginning.size_bytes, reference.version_id)
+        self._beginning = beginning.data
 
     def open_range(self, start_byte: int, length_bytes: int) -> AbstractContextManager[Readable]:
         """A stream of the given part; from the start, of no more than the beginning."""
@@ -40,12 +50,15 @@ class PinnedRange(ObjectRange):
         return io.BytesIO(self._beginning[:length_bytes])
 
 
-def proven_beginning(source: BinaryIO, reference: StoredObject) -> bytes:
+def proven_beginning(
+    source: BinaryIO, reference: StoredObject, accepted: frozenset[tuple[int, str]]
+) -> ProvenBeginning:
     """The header and nonce of an object, once all its bytes are the recorded ones.
 
     Args:
         source: the sealed bytes, from their start to their end.
         reference: what they must be.
+        accepted: the sizes and hashes that they may have.
 
     Raises:
         ObjectKeyError: it was compressed, so it can only be read from its start.
@@ -61,17 +74,17 @@ def proven_beginning(source: BinaryIO, reference: StoredObject) -> bytes:
     while len(copy.beginning) < header_bytes + NONCE_BYTES and copy.read(NONCE_BYTES):
         pass
     copy.finish()
-    if (copy.size_bytes, copy.sha256) != (reference.size_bytes, reference.sha256):
+    if (copy.size_bytes, copy.sha256) not in accepted:
         raise ObjectReplacedError(
             f"{reference.key} is not the object that was recorded:"
             f" {copy.size_bytes} bytes instead of {reference.size_bytes}, or another hash.",
             hint="Somebody replaced it. With versions in the bucket, look for the recorded one.",
         )
-    return copy.beginning[: header_bytes + NONCE_BYTES]
+    return ProvenBeginning(copy.beginning[: header_bytes + NONCE_BYTES], copy.size_bytes)
 
 
 def seekable(
-    store: ObjectStore, reference: StoredObject, beginning: bytes, identities: Sequence[Identity]
+    store: ObjectStore, reference: StoredObject, beginning: ProvenBeginning, identities: Sequence[Identity]
 ) -> SealedReader:
     """An object's content as a seekable file.
 

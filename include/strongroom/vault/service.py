@@ -27,7 +27,7 @@ from strongroom.vault.interface import (
     object_context,
 )
 from strongroom.vault.proving import open_as_witness, witness_for
-from strongroom.vault.reading import CheckedReader, SeriesReader, open_sealed
+from strongroom.vault.reading import CheckedReader, SeriesReader, accepted_forms, open_sealed
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -196,7 +196,13 @@ class SealedVault(Vault):
         trail.attempt()
         try:
             with self._open(reference) as source:
-                reader = CheckedReader(source, self._identities(reference), reference, exact=exact)
+                reader = CheckedReader(
+                    source,
+                    self._identities(reference),
+                    reference,
+                    exact=exact,
+                    rewrapped=self._parts.keyring.rewraps.find(key),
+                )
                 yield reader
         except BaseException as error:
             trail.failure(error)
@@ -217,12 +223,16 @@ class SealedVault(Vault):
         self._authorise(trail, Permission.OPEN_OBJECT)
         trail.attempt()
         try:
-            reader = SeriesReader(self._parts.store, self._unwrapped(prefix, epoch_ids), prefix)
+            identities = self._unwrapped(prefix, epoch_ids)
+            reader = SeriesReader(self._parts.store, self._parts.keyring.rewraps, identities, prefix)
             yield reader
         except BaseException as error:
             trail.failure(error)
             raise
         trail.success(complete=True, counts=reader.counts())
+
+    def forms(self, expect: StoredObject) -> frozenset[tuple[int, str]]:
+        return accepted_forms(expect, self._parts.keyring.rewraps.find(expect.key))
 
     def _reference(
         self, key: str, kind: str | None, expect: StoredObject | None
@@ -255,7 +265,8 @@ class SealedVault(Vault):
                 f"This host cannot open {what}: it holds public keys only.",
                 hint="Open it where `keys` is set: the restore and verification workers.",
             )
-        return list(self._parts.keyring.identities(self._parts.provider, epoch_ids or None))
+        keyring, provider = self._parts.keyring, self._parts.provider
+        return keyring.openers(provider, epoch_ids) if epoch_ids else keyring.identities(provider)
 
     def _authorise(self, trail: _Trail, permission: Permission) -> None:
         try:

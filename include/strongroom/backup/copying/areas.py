@@ -23,6 +23,7 @@ from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.continuous.receipts import Coverage, HistoryReceipt, SegmentsReceipt, read_receipt
 from strongroom.backup.manifest import MANIFEST_NAME, backup_prefix, read_manifest
 from strongroom.canonical import parse_object
+from strongroom.sealing import RewrapRecord
 from strongroom.sealing.keyring import PREFIX as KEYS_PREFIX
 from strongroom.sealing.keyring import read_epoch
 from strongroom.signing import VerifierKey, verify_json
@@ -36,6 +37,16 @@ class SealedObject:
     size_bytes: int
     sha256: str
     """Of the sealed bytes."""
+    rewrapped: RewrapRecord | None = None
+    """The record of its other forms, when it was rewrapped since."""
+
+    @property
+    def forms(self) -> frozenset[tuple[int, str]]:
+        """The sizes and hashes that it may have."""
+        named = (self.size_bytes, self.sha256)
+        if self.rewrapped is None or not self.rewrapped.knows(*named):
+            return frozenset({named})
+        return frozenset(form.identity for form in self.rewrapped.forms)
 
 
 class Area(ABC):

@@ -8,13 +8,14 @@ after everything is there, so that it never says of the copy what is true of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from strongroom.backup.copying.areas import Area, SealedObject
 from strongroom.backup.copying.transfer import check_same, lock, put_document, transfer
 from strongroom.errors import IntegrityError, NotFoundError
+from strongroom.sealing.rewraps import Rewraps, record_key
 from strongroom.signing import VerifierKey
-from strongroom.storage import ObjectStore, Retention
+from strongroom.storage import ObjectNotFoundError, ObjectStore, Retention
 
 _MAX_DOCUMENT_BYTES = 16 << 20
 
@@ -58,6 +59,8 @@ class AreaFiller:
         retention: Retention | None = None,
     ) -> None:
         self._source, self._target, self._trusted = source, target, trusted
+        self._rewraps = Rewraps(source, trusted)
+        self._rewrapped: frozenset[str] = frozenset()
         self._progress, self._retention = progress, retention
 
     def fill(self, area: Area) -> Filled:
@@ -67,6 +70,7 @@ class AreaFiller:
             TransientError: one of the stores does not answer.
         """
         filled = Filled()
+        self._rewrapped = frozenset(self._rewraps.keys(area.prefix))
         wanted = [info.key for info in self._source.list(area.prefix)]
         changing = self._read([key for key in wanted if area.changes(key)], filled)
         if changing:
@@ -178,6 +182,8 @@ class AreaFiller:
 
     def _copy_item(self, item: SealedObject, present: set[str], filled: Filled) -> None:
         try:
+            if item.key in self._rewrapped:
+                item = self._with_record(item)
             if item.key in present:
                 check_same(self._target, item)
             elif transfer(self._source, self._target, item):
@@ -185,7 +191,22 @@ class AreaFiller:
         except (IntegrityError, NotFoundError) as error:
             filled.problems.append(Problem(item.key, error.message))
 
+    def _with_record(self, item: SealedObject) -> SealedObject:
+        """A rewrapped object with the record of its forms, which the copy needs to believe it."""
+        key = record_key(item.key)
+        if not _there(self._target, key):
+            put_document(self._target, key, self._source.get_bytes(key), changes=False)
+        return replace(item, rewrapped=self._rewraps.find(item.key))
+
     def _count(self, filled: Filled, key: str, size_bytes: int) -> None:
         filled.copied_objects += 1
         filled.copied_bytes += size_bytes
         self._progress(key, size_bytes)
+
+
+def _there(store: ObjectStore, key: str) -> bool:
+    try:
+        store.head(key)
+    except ObjectNotFoundError:
+        return False
+    return True

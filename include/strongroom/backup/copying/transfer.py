@@ -49,7 +49,8 @@ def check_same(target: ObjectStore, item: SealedObject) -> None:
         ObjectNotFoundError: it is not there.
     """
     found = target.head(item.key)
-    if found.size_bytes != item.size_bytes or found.sha256 not in (None, item.sha256):
+    known = {form for form in item.forms if found.sha256 in (None, form[1])}
+    if found.size_bytes not in {size for size, _ in known}:
         raise CopyDiffersError(
             f"{item.key} in {target.url} is another object than the recorded one.",
             hint="Nothing was overwritten. Find out who wrote it, delete it there, and copy again.",
@@ -99,13 +100,14 @@ def lock(target: ObjectStore, key: str, retention: Retention) -> None:
 def _checked(stream: BinaryIO, item: SealedObject, where: str) -> Iterator[bytes]:
     """The stream's bytes; raises at the end, or as soon as it is too long, unless they are the recorded ones."""
     digest, length = hashlib.sha256(), 0
+    longest = max(size for size, _ in item.forms)
     while piece := stream.read(_PIECE_BYTES):
         digest.update(piece)
         length += len(piece)
-        if length > item.size_bytes:
+        if length > longest:
             break
         yield piece
-    if (length, digest.hexdigest()) != (item.size_bytes, item.sha256):
+    if (length, digest.hexdigest()) not in item.forms:
         raise DamagedSourceError(
             f"{item.key} in {where} is not the object that its signed document names.",
             hint="It was damaged or replaced, and was not copied. Another copy may have it whole.",

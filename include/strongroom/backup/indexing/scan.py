@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -13,6 +14,8 @@ from strongroom.backup.indexing.inventory import Inventory
 from strongroom.backup.indexing.report import Findings, Problem, Tally
 from strongroom.catalog import ObjectRecord, ObjectRepository
 from strongroom.errors import AccessDeniedError, StrongroomError
+from strongroom.sealing.rewraps import PREFIX as REWRAPS
+from strongroom.sealing.rewraps import Form, read_rewrap, record_key
 from strongroom.signing import VerifierKey
 from strongroom.storage import ObjectStore
 
@@ -53,6 +56,25 @@ class Scan:
                 raise
             self.findings.add(Problem.NOT_BELIEVED, key, error.message)
             return None
+
+    @cached_property
+    def _rewrapped(self) -> frozenset[str]:
+        """The keys of the objects that were rewrapped."""
+        found = self.inventory.objects(f"{REWRAPS}%.json")
+        return frozenset(item.key.removeprefix(REWRAPS).removesuffix(".json") for item in found)
+
+    def newest_form(self, key: str, size_bytes: int, sha256: str) -> Form | None:
+        """An object as it is since it was rewrapped to other keys; None for one that never was.
+
+        Args:
+            key: the object's.
+            size_bytes: as it was stored.
+            sha256: as it was stored.
+        """
+        if key not in self._rewrapped:
+            return None
+        read = self.document(record_key(key), lambda data, name: read_rewrap(data, name, self.trusted))
+        return read[0].forms[-1] if read is not None and read[0].knows(size_bytes, sha256) else None
 
     def index_object(self, record: ObjectRecord) -> None:
         """Make the index say what a signed document says of an object, where it does not."""

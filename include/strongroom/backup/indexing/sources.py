@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from strongroom.backup.indexing.inventory import Listed
 from strongroom.backup.indexing.report import Problem
@@ -52,20 +53,29 @@ def index_objects(
 ) -> None:
     """Index the objects that a signed document names, and tell which of them are missing or different."""
     sizes = scan.inventory.sizes(item.key for item in objects)
-    for item in objects:
+    for named in objects:
+        item = _as_it_is(scan, named)
         if item.key not in sizes:
             scan.findings.add(
                 Problem.MISSING, item.key, f"{named_by.key} names it, and it is not in the bucket."
             )
             continue
-        if sizes[item.key] != item.size_bytes:
-            detail = f"It has {sizes[item.key]} bytes; {named_by.key} says {item.size_bytes}."
+        if sizes[item.key] not in (item.size_bytes, named.size_bytes):
+            detail = f"It has {sizes[item.key]} bytes; {named_by.key} says {named.size_bytes}."
             scan.findings.add(Problem.DIFFERENT, item.key, detail)
         for epoch_id in sorted(set(item.epoch_ids) - keys.ids):
             detail = f"{item.key} was sealed for this key epoch."
             scan.findings.add(Problem.MISSING, f"keys/{epoch_id}.json", detail)
         scan.index_object(_record(item, database, named_by))
     scan.inventory.claim([named_by.key, *(item.key for item in objects)])
+
+
+def _as_it_is(scan: Scan, item: StoredObject) -> StoredObject:
+    """An object with the size, hash and epochs that it has since it was rewrapped to other keys, if it was."""
+    form = scan.newest_form(item.key, item.size_bytes, item.sha256)
+    if form is None:
+        return item
+    return replace(item, size_bytes=form.size_bytes, sha256=form.sha256, epoch_ids=form.epoch_ids)
 
 
 class Manifests(IndexSource):

@@ -63,6 +63,10 @@ class BackupObjects(ABC):
     def sealed_sha256(self, item: ManifestObject) -> str:
         """SHA-256 of the sealed bytes, without opening them: to tell what is wrong with what did not open."""
 
+    def forms(self, item: ManifestObject) -> frozenset[tuple[int, str]]:
+        """The sizes and hashes that the object may have: the manifest's, and those that it was rewrapped to."""
+        return frozenset({(item.size_bytes, item.sha256)})
+
 
 class VaultObjects(BackupObjects):
     """Objects in the bucket, opened by the vault in the actor's name."""
@@ -103,6 +107,9 @@ class VaultObjects(BackupObjects):
         with self._vault.fetch(self._actor, item.key, expect=item.stored()) as opened:
             yield _counted(opened, item)
 
+    def forms(self, item: ManifestObject) -> frozenset[tuple[int, str]]:
+        return self._vault.forms(item.stored())
+
     def sealed_sha256(self, item: ManifestObject) -> str:
         digest = hashlib.sha256()
         with self._store.open_range(item.key) as source:
@@ -126,7 +133,7 @@ class SoundObjects(VaultObjects):
             AnotherCopyError: it is damaged, and another store is left to ask: begin again.
         """
         if self._several is not None:
-            self._several.expect([Expected(item.key, item.size_bytes, item.sha256)])
+            self._several.expect([Expected(item.key, item.size_bytes, item.sha256, self.forms(item))])
         try:
             with super().open(item) as content:
                 yield content

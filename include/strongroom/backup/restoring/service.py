@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor
+from strongroom.backup.continuous.layout import wal_prefix
 from strongroom.backup.restoring.copied import copies_used
 from strongroom.backup.restoring.errors import NotEnoughRoomError, TargetError
 from strongroom.backup.restoring.facts import RestoreFacts, gather
@@ -33,7 +34,7 @@ from strongroom.backup.restoring.trail import RestoreTrail
 from strongroom.clock import Clock
 from strongroom.postgres import Cluster, find_binaries, free_bytes
 from strongroom.storage import Expected, FallbackStore, ObjectStore
-from strongroom.vault import NoPrivateKeyError, Vault
+from strongroom.vault import NoPrivateKeyError, Vault, accepted_forms
 
 if TYPE_CHECKING:
     from strongroom.audit import EventRecorder
@@ -184,14 +185,20 @@ class PhysicalRestoreService(RestoreService):
             )
             with sources_of(actor, plan, facts, parts, correlation_id) as sources:
                 sources = replace(sources, from_copies=from_copies, progress=progress or sources.progress)
-                self._expect(sources)
+                self._expect(plan.database, sources)
                 return from_any_copy(run_plan)(plan, place_for(Path(plan.directory)), sources)
 
-    def _expect(self, sources: RestoreSources) -> None:
+    def _expect(self, database: str, sources: RestoreSources) -> None:
         """The log's segments are small: they are checked before they are handed out."""
         store = self._parts.store
         if isinstance(store, FallbackStore):
-            store.expect(Expected(one.key, one.size_bytes, one.sha256) for one in sources.segments)
+            rewrapped = self._parts.keyring.rewraps.below(wal_prefix(database))
+            store.expect(
+                Expected(
+                    one.key, one.size_bytes, one.sha256, accepted_forms(one.stored(), rewrapped.get(one.key))
+                )
+                for one in sources.segments
+            )
 
     def _vault_objects(self, actor: Actor) -> BackupObjects:
         return SoundObjects(self._parts.store, self._parts.vault, actor)
@@ -213,7 +220,7 @@ class PhysicalRestoreService(RestoreService):
                 hint="Restore where `keys` is set: the restore and verification workers.",
             )
         for epoch_ids in sorted(epochs_of(plan, facts)):
-            if not self._parts.keyring.identities(provider, epoch_ids):
+            if not self._parts.keyring.openers(provider, epoch_ids):
                 raise NoPrivateKeyError(
                     f"Nothing here opens what is sealed to {', '.join(epoch_ids)} alone.",
                     hint="Use a host whose `keys` hold the private half, or the escrow key with `age -d`.",

@@ -96,6 +96,9 @@ class WatchedObjects(BackupObjects):
             raise
         self.read.append(item)
 
+    def forms(self, item: ManifestObject) -> frozenset[tuple[int, str]]:
+        return self._objects.forms(item)
+
     def sealed_sha256(self, item: ManifestObject) -> str:
         return self._objects.sealed_sha256(item)
 
