@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import array, insert
 from sqlalchemy.engine import RowMapping
 
 from strongroom.catalog import tables
@@ -33,6 +33,19 @@ class ObjectRepository:
         table = tables.vault_object
         row = connection.execute(select(table).where(table.c.key == key)).mappings().one_or_none()
         return ObjectRecord(**{**row, "epoch_ids": tuple(row["epoch_ids"])}) if row else None
+
+    def sealed_to(
+        self, connection: Connection, epoch_ids: Iterable[str], database: str | None = None
+    ) -> list[ObjectRecord]:
+        """The objects that one of these epochs opens, of one database or of all, sorted by key."""
+        table = tables.vault_object
+        statement = (
+            select(table).where(table.c.epoch_ids.has_any(array(list(epoch_ids)))).order_by(table.c.key)
+        )
+        if database is not None:
+            statement = statement.where(table.c.database == database)
+        rows = connection.execute(statement).mappings()
+        return [ObjectRecord(**{**row, "epoch_ids": tuple(row["epoch_ids"])}) for row in rows]
 
     def remove(self, connection: Connection, key: str) -> None:
         """Forget an object that was deleted."""

@@ -79,7 +79,7 @@ def list_keys(as_json: JsonOption = False) -> None:
             epoch.created_at,
             epoch.not_after or "no end",
             "yes" if epoch.may_seal(now) else "no",
-            epoch.wrapped.provider if epoch.wrapped else "kept elsewhere",
+            _private_half(epoch),
         )
         for epoch in epochs
     ]
@@ -102,6 +102,55 @@ def show(
     print_json(facts) if as_json else print_facts(facts)
 
 
+@app.command("rotate")
+def rotate(
+    purpose: Annotated[str, typer.Option(help="What the new epoch seals.")] = "backup",
+    days: Annotated[int, typer.Option(help="For how many days it may seal.", min=1)] = 365,
+    post_quantum: Annotated[
+        bool, typer.Option("--post-quantum", help="Make an X-Wing key instead of X25519.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new epoch: what is sealed from now on is sealed to it."""
+    service = services()
+    with recorded(service):
+        epoch = service.key_rotation.rotate(
+            actor(), purpose=purpose, lifetime=timedelta(days=days), post_quantum=post_quantum
+        )
+    if as_json:
+        print_json(_public(epoch))
+        return
+    out.print(f"From now on {epoch.id} seals what is of the purpose {purpose}.", markup=False)
+    out.print("Bring what is there already to it with: strongroom keys rewrap", markup=False)
+
+
+@app.command("rewrap")
+def rewrap(
+    database: Annotated[str | None, typer.Option(help="One database's objects; all without it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give what older epochs open a header for the current ones, here and in the copies; the payload stays."""
+    service = services()
+    with recorded(service):
+        report = service.rewrapper.run(actor(), database)
+    if as_json:
+        print_json(vars(report))
+        return
+    print_facts({"rewrapped": report.rewrapped, "had it already": report.current})
+    if report.old_versions:
+        out.print(
+            f"{report.old_versions} versions with an older header stay for now: a lock or a hold forbids to delete"
+            " them. The older key still opens those; run this again when it does not.",
+            markup=False,
+        )
+
+
+def _private_half(epoch: Epoch) -> str:
+    if epoch.destroyed_at is not None:
+        return f"destroyed {epoch.destroyed_at:%Y-%m-%d}"
+    return epoch.wrapped.provider if epoch.wrapped else "kept elsewhere"
+
+
 def _public(epoch: Epoch) -> dict[str, Any]:
     """What may be shown of an epoch: never the wrapped private half."""
     return {
@@ -110,6 +159,7 @@ def _public(epoch: Epoch) -> dict[str, Any]:
         "recipient": epoch.recipient,
         "created_at": epoch.created_at,
         "not_after": epoch.not_after,
+        "destroyed_at": epoch.destroyed_at,
         "wrapped_by": epoch.wrapped.provider if epoch.wrapped else None,
         "wrapping_key": epoch.wrapped.key if epoch.wrapped else None,
     }
