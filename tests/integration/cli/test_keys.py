@@ -10,9 +10,10 @@ import pytest
 from tests.support import REPOSITORY, require
 
 
-@pytest.fixture
-def rotated(installation, tmp_path):
+@pytest.fixture(scope="module")
+def rotated(installation, tmp_path_factory):
     """An installation of the test's own, with a copy, whose key was rotated and whose objects were rewrapped."""
+    tmp_path = tmp_path_factory.mktemp("rotated")
     own = installation.damaged_copy(tmp_path)
     control = json.loads((tmp_path / "settings.yaml").read_text())["control_database"]
     for folder in ("offsite", "policies"):
@@ -28,7 +29,13 @@ def rotated(installation, tmp_path):
     assert own.run("copy", "run", "shop").returncode == 0
     old, new = own.json("keys", "list")[0]["id"], own.json("keys", "rotate")["id"]
     return SimpleNamespace(
-        run=own.run, json=own.json, bucket=own.bucket, old=old, new=new, report=own.json("keys", "rewrap")
+        run=own.run,
+        json=own.json,
+        folder=own.folder,
+        bucket=own.bucket,
+        old=old,
+        new=new,
+        report=own.json("keys", "rewrap"),
     )
 
 
@@ -53,7 +60,7 @@ def test_by_hand_it_opens_with_the_new_key_alone(rotated, tmp_path):
     for epoch in (rotated.old, rotated.new):
         record = rotated.bucket / "keys" / f"{epoch}.json"
         script = (
-            f"jq -r .wrapped.data {record} | base64 -d | age -d -i {tmp_path}/local.key > {tmp_path}/k &&"
+            f"jq -r .wrapped.data {record} | base64 -d | age -d -i {rotated.folder}/local.key > {tmp_path}/k &&"
             f" age -d -i {tmp_path}/k {sealed} | wc -c; exit ${{PIPESTATUS[0]}}"
         )
         opened[epoch] = subprocess.run(["bash", "-c", script], capture_output=True, check=False).returncode
