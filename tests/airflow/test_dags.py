@@ -48,6 +48,7 @@ def test_every_pipeline_loads_and_is_documented(load):
         "health_check",
         "restore",
         "legal_hold",
+        "key_rotation",
         "retention_purge",
         "archive_sweep",
     }
@@ -59,7 +60,7 @@ def test_no_pipeline_catches_up_or_runs_twice_at_once(load):
     for dag_id, dag in load()["dags"].items():
         assert dag["catchup"] is False
         # each restores into a folder of its own; a release that waits must not hold up a hold
-        assert dag["max_active_runs"] == 1 or dag_id in {"restore", "legal_hold"}
+        assert dag["max_active_runs"] == 1 or dag_id in {"restore", "legal_hold", "key_rotation"}
 
 
 def test_the_log_is_sealed_at_the_end_of_each_pipeline(load):

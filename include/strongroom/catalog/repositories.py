@@ -34,6 +34,10 @@ class ObjectRepository:
         row = connection.execute(select(table).where(table.c.key == key)).mappings().one_or_none()
         return ObjectRecord(**{**row, "epoch_ids": tuple(row["epoch_ids"])}) if row else None
 
+    def keys(self, connection: Connection) -> set[str]:
+        """The keys of all objects."""
+        return set(connection.execute(select(tables.vault_object.c.key)).scalars())
+
     def sealed_to(
         self, connection: Connection, epoch_ids: Iterable[str], database: str | None = None
     ) -> list[ObjectRecord]:

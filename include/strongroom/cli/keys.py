@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strongroom.cli.context import JsonOption, actor, recorded, services
+from strongroom.cli.context import JsonOption, account, actor, command_account, recorded, services
 from strongroom.cli.output import out, print_facts, print_json, print_table
 from strongroom.sealing import Epoch
+
+if TYPE_CHECKING:
+    from strongroom.retention.destruction import KeyDestroyer
+    from strongroom.retention.destruction_plan import DestructionPlan
 
 app = typer.Typer(help="Make and show the keys that backups are sealed with.", no_args_is_help=True)
 
@@ -143,6 +147,48 @@ def rewrap(
             " them. The older key still opens those; run this again when it does not.",
             markup=False,
         )
+
+
+@app.command("destroy")
+def destroy(
+    epoch_id: Annotated[str, typer.Argument(help="The epoch's id, as `keys list` prints it.")],
+    plan_hash: Annotated[
+        str | None, typer.Option("--plan-hash", help="Approve what another account asked for, by its hash.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask to destroy an epoch's private half; or, from another account and with the hash, approve and do it."""
+    service = services()
+    destroyer = service.key_destroyer_for(command_account)
+    run = f"command/key_destruction/{epoch_id}"
+    with recorded(service):
+        plan = destroyer.plan(actor(), epoch_id)
+        if not as_json:
+            for line in plan.lines():
+                out.print(line, markup=False)
+        if plan_hash is None:
+            destroyer.ask(plan, run, account().name)
+        else:
+            _approve_destruction(destroyer, plan, run, plan_hash, service.clock.now())
+            destroyer.destroy(actor(), plan, run)
+    if as_json:
+        print_json({**plan.document(), "plan_sha256": plan.sha256, "destroyed": plan_hash is not None})
+    elif plan_hash is None:
+        command = f"strongroom keys destroy {epoch_id} --plan-hash {plan.sha256}"
+        out.print(
+            f"It waits for a second person, who runs from an account of their own:\n{command}", markup=False
+        )
+    else:
+        out.print(f"The private half of {epoch_id} is destroyed.", markup=False)
+
+
+def _approve_destruction(
+    destroyer: KeyDestroyer, plan: DestructionPlan, run: str, plan_hash: str, now: datetime
+) -> None:
+    from strongroom.retention.approvals import Decision
+
+    asked = destroyer.asked_by(run)
+    destroyer.decide(plan, Decision(True, plan_hash, asked, account().name, now, run))
 
 
 def _private_half(epoch: Epoch) -> str:

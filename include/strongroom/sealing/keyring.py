@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -267,6 +268,41 @@ class LaterIdentity(Identity):
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
         return self._identity.unwrap(stanza)
+
+
+def mark_destroyed(store: ObjectStore, epoch: Epoch, signer: SignerKey, now: datetime) -> None:
+    """Replace an epoch's record by one without its private half, and delete every version that has it.
+
+    Again does what is left of it.
+
+    Raises:
+        ObjectLockedError: a lock or a hold forbids to delete a version.
+        PreconditionFailedError: somebody changed the record meanwhile.
+    """
+    from strongroom.storage import Condition, ObjectNotFoundError
+
+    key = _key(epoch.id)
+    try:
+        current, etag = read_epoch(store.get_bytes(key), key, signer.verifier), store.head(key).etag
+    except ObjectNotFoundError:
+        return
+    if current.wrapped is not None:
+        destroyed = replace(current, wrapped=None, destroyed_at=now)
+        record = json.dumps(signer.sign_json(to_document(destroyed)), indent=2).encode() + b"\n"
+        store.put_bytes(key, record, condition=Condition.if_match(etag))
+    for name, version_id in private_versions(store, epoch.id):
+        store.delete_version(name, version_id)
+
+
+def private_versions(store: ObjectStore, epoch_id: str) -> list[tuple[str, str | None]]:
+    """The versions of an epoch's record that hold its private half, as keys and version ids."""
+    key, found = _key(epoch_id), []
+    for info in list(store.list_versions(key)):
+        if info.key == key and parse_object(
+            store.get_bytes(key, version_id=info.version_id, max_bytes=_MAX_RECORD_BYTES), key
+        ).get("wrapped"):
+            found.append((key, info.version_id))
+    return found
 
 
 def _key(epoch_id: str) -> str:

@@ -6,14 +6,13 @@ works without a control database, a backup without a private key.
 
 from strongroom.services.archives import ArchiveServices
 from strongroom.services.foundations import Conninfo
-from strongroom.services.holds import HoldServices
 from strongroom.services.keys import KeyServices
 from strongroom.services.retention import RetentionServices
 from strongroom.services.rules import RuleServices
 from strongroom.services.sweeps import SweepServices
 
 
-class Services(HoldServices, KeyServices, ArchiveServices, RetentionServices, RuleServices, SweepServices):
+class Services(ArchiveServices, KeyServices, RetentionServices, RuleServices, SweepServices):
     """Everything that a task or a command works with; `Foundations` says what it takes."""
 
 
