@@ -60,7 +60,6 @@ class AreaFiller:
     ) -> None:
         self._source, self._target, self._trusted = source, target, trusted
         self._rewraps = Rewraps(source, trusted)
-        self._rewrapped: frozenset[str] = frozenset()
         self._progress, self._retention = progress, retention
 
     def fill(self, area: Area) -> Filled:
@@ -70,7 +69,6 @@ class AreaFiller:
             TransientError: one of the stores does not answer.
         """
         filled = Filled()
-        self._rewrapped = frozenset(self._rewraps.keys(area.prefix))
         wanted = [info.key for info in self._source.list(area.prefix)]
         changing = self._read([key for key in wanted if area.changes(key)], filled)
         if changing:
@@ -182,21 +180,29 @@ class AreaFiller:
 
     def _copy_item(self, item: SealedObject, present: set[str], filled: Filled) -> None:
         try:
-            if item.key in self._rewrapped:
-                item = self._with_record(item)
-            if item.key in present:
-                check_same(self._target, item)
-            elif transfer(self._source, self._target, item):
-                self._count(filled, item.key, item.size_bytes)
+            try:
+                self._copy_sealed(item, present, filled)
+            except IntegrityError:
+                record = self._rewraps.find(item.key)
+                if record is None:
+                    raise
+                self._copy_record(item.key)
+                self._copy_sealed(replace(item, rewrapped=record), present, filled)
         except (IntegrityError, NotFoundError) as error:
             filled.problems.append(Problem(item.key, error.message))
 
-    def _with_record(self, item: SealedObject) -> SealedObject:
-        """A rewrapped object with the record of its forms, which the copy needs to believe it."""
-        key = record_key(item.key)
-        if not _there(self._target, key):
-            put_document(self._target, key, self._source.get_bytes(key), changes=False)
-        return replace(item, rewrapped=self._rewraps.find(item.key))
+    def _copy_sealed(self, item: SealedObject, present: set[str], filled: Filled) -> None:
+        if item.key in present:
+            check_same(self._target, item)
+        elif transfer(self._source, self._target, item):
+            self._count(filled, item.key, item.size_bytes)
+
+    def _copy_record(self, key: str) -> None:
+        """The record of a rewrapped object, without which nobody believes the object in the copy."""
+        if not _there(self._target, record_key(key)):
+            put_document(
+                self._target, record_key(key), self._source.get_bytes(record_key(key)), changes=False
+            )
 
     def _count(self, filled: Filled, key: str, size_bytes: int) -> None:
         filled.copied_objects += 1
