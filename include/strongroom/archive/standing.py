@@ -89,11 +89,23 @@ def read_parts(
     keys = [info.key for info in store.list(archive_prefix(database, table))]
     receipts = {key.removesuffix(RECEIPT_NAME) for key in keys if key.endswith(f"/{RECEIPT_NAME}")}
     prefixes = [key.removesuffix(MANIFEST_NAME) for key in keys if key.endswith(f"/{MANIFEST_NAME}")]
-    parts = [_read_part(store, trusted, prefix, prefix in receipts) for prefix in prefixes]
+    parts = [read_part(store, trusted, prefix, has_receipt=prefix in receipts) for prefix in prefixes]
     return sorted(parts, key=lambda part: (part.manifest.part_id, part.manifest.table))
 
 
-def _read_part(store: ObjectStore, trusted: VerifierKey, prefix: str, has_receipt: bool) -> Part:
+def read_part(store: ObjectStore, trusted: VerifierKey, prefix: str, *, has_receipt: bool) -> Part:
+    """One part.
+
+    Args:
+        store: where it lies.
+        trusted: the key that must have signed it.
+        prefix: below which key everything of it lies.
+        has_receipt: whether its receipt is there.
+
+    Raises:
+        SignatureError, ArchiveManifestError: a manifest or receipt is not what it must be.
+        ObjectNotFoundError: it is not there any more.
+    """
     key = prefix + MANIFEST_NAME
     data = store.get_bytes(key)
     manifest = read_manifest(data, trusted, key)

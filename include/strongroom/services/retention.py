@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from strongroom.errors import StrongroomError
 from strongroom.services.backups import BackupServices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from strongroom.durations import Duration
     from strongroom.lifetimes import LifetimeSource
     from strongroom.policy import Policy
     from strongroom.retention.approvals import PlanApprovals
@@ -29,13 +31,28 @@ class RetentionServices(BackupServices):
         Raises:
             UnknownCopyError: the settings define none of that name.
         """
+        from strongroom.archive.lifetimes import ArchiveLifetimes
         from strongroom.backup.lifetimes import lifetimes_in_copy, lifetimes_in_store
 
+        store = self.store if copy is None else self.stores.copy(copy)
+        archive = ArchiveLifetimes(store, database, self.verifier_key, self._keeps(database))
         if copy is None:
             copies = tuple(self.settings.copies)
-            return lifetimes_in_store(self.store, database, self.verifier_key, self.clock, copies)
-        store = self.stores.copy(copy)
-        return lifetimes_in_copy(self.store, store, copy, database, self.verifier_key, self.clock)
+            backups = lifetimes_in_store(store, database, self.verifier_key, self.clock, copies)
+        else:
+            backups = lifetimes_in_copy(self.store, store, copy, database, self.verifier_key, self.clock)
+        return (*backups, archive)
+
+    def _keeps(self, database: str) -> dict[str, Duration]:
+        """How long archived rows are kept, by table.
+
+        A hold must be possible under a policy that cannot be read: then each part's own rule counts. A purge is not.
+        """
+        try:
+            tables = self.policy(database).tables
+        except StrongroomError:
+            return {}
+        return {name: table.archive.keep for name, table in tables.items() if table.archive is not None}
 
     @cached_property
     def plan_approvals(self) -> PlanApprovals:
