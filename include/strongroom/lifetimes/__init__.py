@@ -4,7 +4,7 @@ from strongroom.lifetimes.errors import BeingDeletedError, LeaseHeldError, Lease
 from strongroom.lifetimes.items import Item, ItemObject, Kind, LogSpan
 from strongroom.lifetimes.lease import Lease, live_lease
 from strongroom.lifetimes.source import LifetimeSource
-from strongroom.lifetimes.uses import LogFrom, in_use, uses_of
+from strongroom.lifetimes.uses import LogFrom, Readers, reading, uses_of
 
 __all__ = [
     "BeingDeletedError",
@@ -17,7 +17,8 @@ __all__ = [
     "LifetimeSource",
     "LogFrom",
     "LogSpan",
-    "in_use",
+    "Readers",
     "live_lease",
+    "reading",
     "uses_of",
 ]

@@ -21,8 +21,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import ClassVar, Literal
@@ -33,13 +33,14 @@ from strongroom.canonical import canonical_bytes, parse_object
 from strongroom.clock import Clock, timestamp
 from strongroom.errors import StrongroomError
 from strongroom.lifetimes.errors import BeingDeletedError
-from strongroom.storage import Condition, ObjectNotFoundError, ObjectStore, StoreDeniedError
+from strongroom.storage import Condition, ObjectNotFoundError, ObjectStore, StoreError
 
 USES_PREFIX = "uses/"
 USE_FORMAT: Literal["strongroom/use/v1"] = "strongroom/use/v1"
 DELETION_FORMAT = "strongroom/deletion/v1"
 LIFETIME = timedelta(minutes=10)
 _RENEWALS_PER_LIFETIME = 5
+_TRIES = 2
 _LOG = logging.getLogger("strongroom.lifetimes")
 
 
@@ -93,45 +94,58 @@ def uses_of(store: ObjectStore, clock: Clock, database: str) -> Iterator[UseReco
             yield record
 
 
+class Readers:
+    """Says in the store who reads what.
+
+    A host that cannot write there, or cannot reach it, reads without: then only the grace period protects what it
+    reads. For who has to restore from a copy because the store is gone, that is no reason to stop.
+
+    Args:
+        store: opens the store that purges look at.
+        clock: the time.
+    """
+
+    def __init__(self, store: Callable[[], ObjectStore], clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    @contextmanager
+    def reading(
+        self, database: str, purpose: str, items: Sequence[str], log: LogFrom | None = None
+    ) -> Iterator[None]:
+        """Keep purges away from some items while the block runs.
+
+        Args:
+            database: whose items.
+            purpose: what for, in a word.
+            items: their ids, as in `Item.id`.
+            log: the log that is read besides.
+
+        Raises:
+            BeingDeletedError: a purge has begun to delete one of them.
+        """
+        holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        record = UseRecord(database, purpose, holder, tuple(items), log, self._clock.now() + LIFETIME)
+        with ExitStack() as stack:
+            try:
+                use = _Use(self._store(), self._clock, record)
+                stack.callback(use.end)
+                use.begin()
+            except StoreError as error:
+                _LOG.warning("Purges cannot be told what is read here: %s", error.message)
+            yield
+
+
 @contextmanager
-def in_use(
-    store: ObjectStore,
-    clock: Clock,
+def reading(
+    readers: Readers | None,
     database: str,
     purpose: str,
     items: Sequence[str],
     log: LogFrom | None = None,
 ) -> Iterator[None]:
-    """Keep purges away from some items while the block runs.
-
-    A host that may not write to the bucket reads without: then only the grace period protects what it reads.
-
-    Args:
-        store: the bucket.
-        clock: the time.
-        database: whose items.
-        purpose: what for, in a word.
-        items: their ids, as in `Item.id`.
-        log: the log that is read besides.
-
-    Raises:
-        BeingDeletedError: a purge has begun to delete one of them.
-        StoreUnavailableError: the bucket does not answer.
-    """
-    holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-    record = UseRecord(database, purpose, holder, tuple(items), log, clock.now() + LIFETIME)
-    use = _Use(store, clock, record)
-    try:
-        use.begin()
-    except StoreDeniedError as error:
-        _LOG.warning("This host cannot tell purges what it reads: %s", error.message)
+    """As `Readers.reading`; without readers nobody purges what is read."""
+    with readers.reading(database, purpose, items, log) if readers else nullcontext():
         yield
-        return
-    try:
-        _refuse_deleted(store, record)
-        yield
-    finally:
-        use.end()
 
 
 class _Use:
@@ -144,16 +158,25 @@ class _Use:
         self._renewer = threading.Thread(target=self._renew, name="use", daemon=True)
 
     def begin(self) -> None:
+        """Say that it is used, unless a purge was first.
+
+        Raises:
+            BeingDeletedError: a purge has begun to delete it.
+        """
         self._store.put_bytes(self._key, self._record.encode(), condition=Condition.OVERWRITE)
-        _remove_dead(self._store, self._clock, self._record.database)
         self._renewer.start()
+        _refuse_deleted(self._store, self._record)
+        _remove_dead(self._store, self._clock, self._record.database)
 
     def end(self) -> None:
         """Take it back. When that fails, it expires by itself."""
         self._stop.set()
-        self._renewer.join()
-        with suppress(StrongroomError):
-            _delete(self._store, self._key)
+        if self._renewer.is_alive():
+            self._renewer.join()
+        for _ in range(_TRIES):
+            with suppress(StrongroomError):
+                _delete(self._store, self._key)
+                return
 
     def _renew(self) -> None:
         while not self._stop.wait(LIFETIME.total_seconds() / _RENEWALS_PER_LIFETIME):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from strongroom.backup.restoring.logical import LogicalRestorer
     from strongroom.backup.restoring.service import RestoreService
     from strongroom.backup.verification import BackupVerifier, VerificationParts
+    from strongroom.lifetimes import Readers
 
 
 class BackupServices(Foundations):
@@ -151,8 +152,16 @@ class BackupServices(Foundations):
                 vault=self._opener_in(self.stores.reading),
                 events=self.events,
                 postgres_directories=self.settings.postgres_directories,
+                readers=self._readers,
             )
         )
+
+    @property
+    def _readers(self) -> Readers:
+        """Tells purges in the store who reads what, also when a copy is read."""
+        from strongroom.lifetimes import Readers
+
+        return Readers(lambda: self.store, self.clock)
 
     @cached_property
     def logical_restorer(self) -> LogicalRestorer:
@@ -168,6 +177,7 @@ class BackupServices(Foundations):
                 scratch_root=self.settings.scratch_directory,
                 conninfo=self.conninfo,
                 postgres_directories=self.settings.postgres_directories,
+                readers=self._readers,
             )
         )
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.access import Actor
 from strongroom.backup.continuous.layout import wal_prefix
+from strongroom.backup.continuous.segments import start_of
 from strongroom.backup.restoring.copied import copies_used
 from strongroom.backup.restoring.errors import NotEnoughRoomError, TargetError
 from strongroom.backup.restoring.facts import RestoreFacts, gather
@@ -32,6 +34,7 @@ from strongroom.backup.restoring.runner import Progress, RestoreSources, run_pla
 from strongroom.backup.restoring.sourcing import SourceParts, epochs_of, sources_of
 from strongroom.backup.restoring.trail import RestoreTrail
 from strongroom.clock import Clock
+from strongroom.lifetimes import LogFrom, Readers, reading
 from strongroom.postgres import Cluster, find_binaries, free_bytes
 from strongroom.storage import Expected, FallbackStore, ObjectStore
 from strongroom.vault import NoPrivateKeyError, Vault, accepted_forms
@@ -57,6 +60,8 @@ class RestoreParts:
     events: EventRecorder
     """Takes the events: the control database's queue, or a journal where there is none."""
     postgres_directories: Sequence[Path] = ()
+    readers: Readers | None = None
+    """Keeps purges away from what is restored; None where nothing purges."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class PhysicalRestoreService(RestoreService):
     def _run(
         self, actor: Actor, plan: RestorePlan, correlation_id: str, progress: Progress | None
     ) -> RestoreReport:
-        with copies_used(self._parts.store) as from_copies:
+        with copies_used(self._parts.store) as from_copies, self._reading(plan):
             with_log = plan.log.archived > 0 or plan.history is not None
             facts = gather(self._parts.store, plan.database, self._parts.verifier, with_log=with_log)
             self._check_keys(plan, facts)
@@ -187,6 +192,14 @@ class PhysicalRestoreService(RestoreService):
                 sources = replace(sources, from_copies=from_copies, progress=progress or sources.progress)
                 self._expect(plan.database, sources)
                 return from_any_copy(run_plan)(plan, place_for(Path(plan.directory)), sources)
+
+    def _reading(self, plan: RestorePlan) -> AbstractContextManager[None]:
+        """Keep purges away from the plan's backups and log."""
+        log = None
+        if plan.log.archived > 0:
+            log = LogFrom(plan.server.system_identifier, start_of(plan.log.first, plan.server.segment_bytes))
+        items = [f"backup/{backup.id}" for backup in plan.backups]
+        return reading(self._parts.readers, plan.database, "restore", items, log)
 
     def _expect(self, database: str, sources: RestoreSources) -> None:
         """The log's segments are small: they are checked before they are handed out."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,8 @@ from strongroom.backup.verification.run import RestoreRun
 from strongroom.catalog import CopyRepository, ProofRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, IntegrityError
-from strongroom.postgres import find_binaries, remove_stale_scratch, scratch_cluster
+from strongroom.lifetimes import LogFrom, Readers
+from strongroom.postgres import find_binaries, parse_lsn, remove_stale_scratch, scratch_cluster
 from strongroom.signing import SignerKey
 from strongroom.storage import ObjectStore
 from strongroom.vault import Vault
@@ -167,9 +168,21 @@ class RestoreVerifier(BackupVerifier):
         except BrokenChainError as error:
             self._refuse(recorder, error, "L0", "chain")
             return self._proof(recorder, database, backup_id, data, checks, None)
-        run = self._restore(manifest, chain, objects, checks, recorder)
-        self._random_point(actor, objects, run, recorder)
+        with self._reading(manifest, chain):
+            run = self._restore(manifest, chain, objects, checks, recorder)
+            self._random_point(actor, objects, run, recorder)
         return self._proof(recorder, database, backup_id, data, checks, run)
+
+    def _reading(
+        self, manifest: BackupManifest, chain: tuple[BackupManifest, ...]
+    ) -> AbstractContextManager[None]:
+        """Keep purges away from the backup, what it builds on, and the log after it."""
+        items = [f"backup/{one.backup_id}" for one in (*chain, manifest)]
+        log = None
+        if manifest.method == "physical":
+            log = LogFrom(manifest.server.system_identifier, parse_lsn(manifest.start_lsn))
+        readers = Readers(lambda: self._parts.proof_store, self._parts.clock)
+        return readers.reading(manifest.database, "verification", items, log)
 
     def _manifest(self, data: bytes, database: str, backup_id: str) -> BackupManifest:
         what = f"The manifest {manifest_key(database, backup_id)}"

@@ -38,6 +38,7 @@ from strongroom.backup.restoring.logical.staging import Staged
 from strongroom.backup.restoring.logical.trail import RestoreTrail
 from strongroom.backup.restoring.objects import BackupObjects, SoundObjects, from_any_copy
 from strongroom.errors import InputError
+from strongroom.lifetimes import Readers, reading
 from strongroom.postgres import (
     PostgresError,
     connect,
@@ -69,6 +70,8 @@ class LogicalRestoreParts:
     conninfo: Callable[[str], str]
     """Gives the connection string of a target by its connection's name."""
     postgres_directories: Sequence[Path] = ()
+    readers: Readers | None = None
+    """Keeps purges away from what is restored; None where nothing purges."""
 
 
 class LogicalRestorer:
@@ -211,6 +214,7 @@ class LogicalRestorer:
         objects, parts, conninfo = self._objects(actor), self._parts, self._conninfo(request)
         stored = self._stored(objects, request.database, request.backup_id or self._newest(request.database))
         with (
+            reading(parts.readers, request.database, "restore", [f"backup/{stored.manifest.backup_id}"]),
             self._loader(objects, stored) as loader,
             connect(conninfo, application_name=APPLICATION) as control,
             ready(
