@@ -75,6 +75,10 @@ test: lint ## Run everything that CI runs
 	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m "not e2e"
 	@$(PYTEST) -m e2e
 
+.PHONY: histories
+histories: install-dev ## Let the retention planner live through 10,000 random histories (HISTORIES=10000)
+	@PYTHONPATH=include:. $(VENV)/python -m tests.unit.retention.histories $(or $(HISTORIES),10000)
+
 .PHONY: bench
 bench: install-dev ## Measure speed and memory against the usual tools; prints a table and JSON
 	@$(VENV)/python -m tests.benchmarks

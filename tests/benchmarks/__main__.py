@@ -10,7 +10,17 @@ from dataclasses import asdict
 from tests.benchmarks.rows import Row, table
 from tests.support import REPOSITORY
 
-BENCHMARKS = ("sealing", "backup", "peers", "incremental", "logical", "audit", "parsing", "memory")
+BENCHMARKS = (
+    "sealing",
+    "backup",
+    "peers",
+    "incremental",
+    "logical",
+    "audit",
+    "parsing",
+    "retention",
+    "memory",
+)
 
 
 def main(names: list[str]) -> int:
