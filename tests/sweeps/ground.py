@@ -37,6 +37,9 @@ _PAIRED = frozenset(
         "backup:run:execute",
         "copy:run:execute",
         "restore:run:execute",
+        "retention:item:delete",
+        "retention:item:mark",
+        "retention:run:execute",
         "vault:object:store",
         "vault:object:open",
         "verification:run:execute",
@@ -45,6 +48,8 @@ _PAIRED = frozenset(
     }
 )
 """What is recorded as an attempt before it acts, and as a result after it."""
+_RECORDS = ("log/", "retention/")
+"""The audit log, and the purges that were carried out: each try leaves its own."""
 _COUNTED = ("vault_object", "backup", "proof", "copied_backup", "copy_run")
 
 
@@ -111,9 +116,9 @@ class Ground:
         return [info.key for info in LocalObjectStore(directory or self.bucket).list("")]
 
     def state(self) -> dict[str, int]:
-        """What there is, with every name that differs from run to run made equal; the log is left out."""
-        copied = [f"offsite/{key}" for key in self.object_keys(self.offsite) if not key.startswith("log/")]
-        kept = [key for key in self.object_keys() if not key.startswith("log/")]
+        """What there is, with every name that differs from run to run made equal; what only grows is left out."""
+        copied = [f"offsite/{key}" for key in self.object_keys(self.offsite) if not key.startswith(_RECORDS)]
+        kept = [key for key in self.object_keys() if not key.startswith(_RECORDS)]
         objects = Counter(_VARIABLE_PARTS.sub("*", key) for key in (*kept, *copied))
         for table in _COUNTED:
             objects[f"table {table}"] = self.rows(f"SELECT count(*) FROM public.{table}")[0][0]
