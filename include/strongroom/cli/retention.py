@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strongroom.cli.context import DatabaseArgument, JsonOption, actor, recorded, services
+from strongroom.cli.context import (
+    DatabaseArgument,
+    JsonOption,
+    account,
+    actor,
+    command_account,
+    recorded,
+    services,
+)
 from strongroom.cli.output import out, print_json
 
 if TYPE_CHECKING:
@@ -56,16 +64,17 @@ def approve(database: DatabaseArgument, plan_hash: HashOption) -> None:
     service = services()
     with recorded(service):
         purge = service.retention.find(plan_hash)
-        asked = service.plan_approvals.asked(run_of(database))
+        approvals = service.approvals_for(command_account)
+        asked = approvals.asked(run_of(database))
         decision = Decision(
             approved=True,
             plan_sha256=plan_hash,
             requested_by=asked.requested_by if asked and asked.plan_sha256 == purge.sha256 else None,
-            decided_by=actor().name,
+            decided_by=account().name,
             decided_at=service.clock.now(),
             run=run_of(database),
         )
-        service.plan_approvals.decide(sought(purge), decision)
+        approvals.decide(sought(purge), decision)
     out.print(f"Approved. `strongroom retention apply {database} --plan-hash {purge.sha256}` carries it out.")
 
 
@@ -74,7 +83,9 @@ def apply(database: DatabaseArgument, plan_hash: HashOption, as_json: JsonOption
     """Carry out a plan by its hash, to the letter."""
     service = services()
     with recorded(service):
-        report = service.retention.apply(actor(), service.policy(database), plan_hash, run_of(database))
+        report = service.retention_for(command_account).apply(
+            actor(), service.policy(database), plan_hash, run_of(database)
+        )
     if as_json:
         print_json(report.document())
         return
@@ -91,7 +102,8 @@ def _ask(service: Services, purge: Purge) -> None:
     """Note who asks, for a second person to answer."""
     from strongroom.retention.service import sought
 
-    service.plan_approvals.ask(sought(purge), run_of(purge.database), actor().name, service.clock.now())
+    approvals = service.approvals_for(command_account)
+    approvals.ask(sought(purge), run_of(purge.database), account().name, service.clock.now())
 
 
 def _print_purge(purge: Purge, as_json: bool) -> None:

@@ -9,8 +9,9 @@ from strongroom.errors import StrongroomError
 from strongroom.services.backups import BackupServices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from strongroom.access import Actor
     from strongroom.durations import Duration
     from strongroom.lifetimes import LifetimeSource
     from strongroom.policy import Policy
@@ -57,13 +58,21 @@ class RetentionServices(BackupServices):
     @cached_property
     def plan_approvals(self) -> PlanApprovals:
         """Takes a second person's decisions on what cannot be taken back."""
+        return self.approvals_for(self.person)
+
+    def approvals_for(self, person: Callable[[str], Actor]) -> PlanApprovals:
+        """The same, where `person` says which roles an account has that approves."""
         from strongroom.retention.approvals import PlanApprovals
 
-        return PlanApprovals(self.engine, self.sink, self.person)
+        return PlanApprovals(self.engine, self.sink, person)
 
     @cached_property
     def retention(self) -> RetentionService:
         """Plans what is deleted, and carries it out."""
+        return self.retention_for(self.person)
+
+    def retention_for(self, person: Callable[[str], Actor]) -> RetentionService:
+        """The same, where `person` says which roles an account has that approves."""
         from strongroom.retention.service import PolicyRetentionService, RetentionParts
 
         return PolicyRetentionService(
@@ -75,7 +84,7 @@ class RetentionServices(BackupServices):
                 signer=self.signer,
                 clock=self.clock,
                 sources=self.lifetime_sources,
-                approvals=self.plan_approvals,
+                approvals=self.approvals_for(person),
                 agree=self._agree,
             )
         )
