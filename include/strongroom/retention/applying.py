@@ -93,7 +93,9 @@ class Applier:
         report.objects, report.size_bytes = outcome.objects, outcome.size_bytes
         gone = set(outcome.deleted)
         marks = {name: mark for name, mark in book.marks.items() if name not in gone}
-        last = LastPurge(parts.clock.now(), parts.rules.policy_sha256)
+        last: LastPurge | None = LastPurge(parts.clock.now(), parts.rules.policy_sha256)
+        if facts.last_purge is None and not report.marked:
+            last = None  # the first purge is the first that lets something go: somebody looks at that one
         parts.marks.keep(self._approved.place, MarkBook(marks, last), parts.signer)
         return report
 

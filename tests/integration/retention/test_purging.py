@@ -70,6 +70,16 @@ def test_the_first_purge_needs_a_second_person(estate: Estate) -> None:
     assert estate.keys("tombstones/") == []
 
 
+def test_purges_with_nothing_to_do_do_not_make_a_later_first_one_everyday(estate: Estate) -> None:
+    estate.backup(0)
+    estate.apply(estate.plan())
+    estate.wait(days=5)
+    for days in (-4.5, -4.4, -4.3):
+        estate.backup(days)
+
+    assert any("the first purge" in reason for reason in estate.plan().plans[0].unusual)
+
+
 def test_an_approval_is_for_one_run(estate: Estate) -> None:
     history(estate)
     made = estate.plan()
