@@ -22,7 +22,7 @@ from strongroom.vault import ObjectReader, StoredObject
 if TYPE_CHECKING:
     from strongroom.archive.liverows import LiveRows
 
-MEMORY_LIMIT = "128MB"
+MEMORY_LIMIT = "96MB"
 _FETCHED_ROWS = 1000
 _SETTINGS = {
     "memory_limit": MEMORY_LIMIT,
@@ -74,6 +74,7 @@ class ArchiveDatabase:
     def close(self) -> None:
         """Forget everything."""
         self._connection.close()
+        self._files.close()
 
     def add_rows(self, table: str, files: Sequence[StoredObject], live: LiveRows | None = None) -> None:
         """Make a table of sealed files, live rows, or both.

@@ -275,21 +275,23 @@ def _selected(column: ColumnCodec, declared: DeclaredColumn) -> Iterator[sql.Com
 
 def _split_number(text: pa.Array, decimal: pa.DataType) -> list[pa.Array]:
     """A constrained numeric is a finite number or NaN."""
-    is_number = pc.not_equal(text, "NaN")
-    if pc.all(is_number).as_py() is not False:
+    is_nan = pc.starts_with(text, pattern="N")
+    if pc.any(is_nan).as_py() is not True:
         return [pc.cast(text, decimal), pa.nulls(len(text), pa.string())]
-    nothing = pa.scalar(None, pa.string())
-    return [
-        pc.cast(pc.if_else(is_number, text, nothing), decimal),
-        pc.if_else(is_number, nothing, text),
-    ]
+    nothing = _null(pa.string())
+    return [pc.cast(pc.if_else(is_nan, nothing, text), decimal), pc.if_else(is_nan, text, nothing)]
 
 
 def _split_moment(value: pa.Array, outside: pa.Array) -> list[pa.Array]:
     """The driver gives nonsense for infinity, which is outside."""
     if outside.null_count == len(outside):
         return [value, outside]
-    return [pc.if_else(pc.is_valid(outside), pa.scalar(None, value.type), value), outside]
+    return [pc.if_else(pc.is_valid(outside), _null(value.type), value), outside]
+
+
+def _null(kind: pa.DataType) -> pa.Scalar:
+    """Null of a type. `pa.scalar` would load pandas, which takes 40 MiB."""
+    return pa.nulls(1, kind)[0]
 
 
 def _read_column(field: pa.Field) -> ColumnCodec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import OrderedDict
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -12,6 +14,8 @@ from strongroom.vault import ObjectReader, StoredObject
 
 PROTOCOL = "sealed"
 ROOT = f"{PROTOCOL}://"
+_OPEN_FILES = 4
+"""Each has two MiB of windows."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,7 +32,7 @@ class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         super().__init__()
         self._reader = reader
         self._files: dict[str, StoredObject] = {}
-        self._open_files: list[AbstractContextManager[BinaryIO]] = []
+        self._open_files: OrderedDict[str, tuple[AbstractContextManager[BinaryIO], BinaryIO]] = OrderedDict()
         self.failure: BaseException | None = None
 
     def add(self, reference: StoredObject) -> str:
@@ -51,16 +55,41 @@ class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         """Whether a file was added."""
         return path.removeprefix(ROOT) in self._files
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
-        if mode != "rb":
-            raise PermissionError("Sealed files can only be read.")
+    def read_at(self, path: str, position: int, size: int) -> bytes:
+        """Some bytes of a file's content; fewer at its end."""
         try:
-            opened = self._reader.open_anywhere(self._find(path))
-            file = opened.__enter__()
+            file = self._opened(path)
+            file.seek(position)
+            pieces = bytearray()
+            while len(pieces) < size and (piece := file.read(size - len(pieces))):
+                pieces += piece
         except BaseException as error:
             self.failure = error
             raise
-        return _Watched(file, opened, self)  # type: ignore[return-value]
+        return bytes(pieces)
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open_files:
+            self._close_oldest()
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> SealedFile:
+        if mode != "rb":
+            raise PermissionError("Sealed files can only be read.")
+        return SealedFile(self, path, self._find(path).plaintext_bytes)
+
+    def _opened(self, path: str) -> BinaryIO:
+        if path not in self._open_files:
+            opened = self._reader.open_anywhere(self._find(path))
+            self._open_files[path] = opened, opened.__enter__()
+            if len(self._open_files) > _OPEN_FILES:
+                self._close_oldest()
+        self._open_files.move_to_end(path)
+        return self._open_files[path][1]
+
+    def _close_oldest(self) -> None:
+        _, (opened, _) = self._open_files.popitem(last=False)
+        opened.__exit__(None, None, None)
 
     def _find(self, path: str) -> StoredObject:
         try:
@@ -69,32 +98,30 @@ class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
             raise FileNotFoundError(path) from None
 
 
-class _Watched:
-    """An open file that tells the file system of what goes wrong."""
+class SealedFile:
+    """A file as DuckDB holds it: a place in it. DuckDB holds hundreds; few of them are really open at a time."""
 
-    def __init__(self, file: BinaryIO, opened: AbstractContextManager[BinaryIO], files: SealedFiles) -> None:
-        self._file = file
-        self._opened = opened
+    def __init__(self, files: SealedFiles, path: str, size_bytes: int) -> None:
         self._files = files
+        self._path = path
+        self._size_bytes = size_bytes
+        self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        pieces = bytearray()
-        try:
-            while size < 0 or len(pieces) < size:
-                piece = self._file.read(size - len(pieces) if size >= 0 else -1)
-                if not piece:
-                    break
-                pieces += piece
-        except BaseException as error:
-            self._files.failure = error
-            raise
-        return bytes(pieces)
+        """At most `size` bytes from here on; all that follow without it."""
+        data = self._files.read_at(self._path, self._position, self._size_bytes if size < 0 else size)
+        self._position += len(data)
+        return data
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go elsewhere."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size_bytes}[whence]
+        self._position = base + offset
+        return self._position
 
     def tell(self) -> int:
-        return self._file.tell()
+        """Where it is."""
+        return self._position
 
     def close(self) -> None:
-        self._opened.__exit__(None, None, None)
+        """Nothing is open on its own account."""

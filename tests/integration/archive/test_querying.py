@@ -108,7 +108,7 @@ def test_nothing_but_the_archive_is_in_reach(place: Place) -> None:
 
 def test_a_question_that_needs_too_much_memory_ends_and_writes_nothing(place: Place) -> None:
     place.move("order_id <= 10")
-    with pytest.raises(ArchiveQueryError, match="more than 128MB of memory"):
+    with pytest.raises(ArchiveQueryError, match="more than 96MB of memory"):
         place.ask(
             "SELECT max(x) FROM (SELECT repeat(a.i::text, 1000) AS x FROM range(1000000) a(i) ORDER BY 1 OFFSET 9)"
         )
