@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from strongroom_airflow.operators import SealAuditLogOperator
-from strongroom_airflow.operators.archive import ArchivedTablesOperator, SweepOperator
+from strongroom_airflow.operators import ArchivedTablesOperator, SealAuditLogOperator, SweepOperator
 from strongroom_airflow.retries import RETRY_ARGUMENTS
 
 DOCUMENTATION = """

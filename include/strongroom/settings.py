@@ -45,6 +45,7 @@ _OWN_PIPELINES: Mapping[str, tuple[str, ...]] = {
     "restore": ("operator",),
     "legal_hold": ("operator",),
     "retention_purge": ("operator",),
+    "archive_sweep": ("operator",),
     "key_rotation": ("operator",),
     "audit_seal": ("operator",),
     "health_check": ("operator",),

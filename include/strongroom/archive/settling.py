@@ -56,6 +56,7 @@ def settle(
         elif part.receipt is None or not mark.recorded:
             finish(connection, store, signer, log, part)
             finished += 1
+    _index(log, [part for part in parts if part.part_id in marks])
     discarded += _remove_debris(
         store, log, archive_prefix(database, table), {*marks, *(part.part_id for part in parts)}
     )
@@ -89,6 +90,16 @@ def finish(connection: Connection, store: ObjectStore, signer: SignerKey, log: R
                 ),
             )
     mark_recorded(connection, part.part_id)
+
+
+def _index(log: RunLog, parts: list[Part]) -> None:
+    """Enter parts that the control database does not know: it may have been made anew since."""
+    repository = ArchivePartRepository()
+    with log.transaction() as control:
+        known = {record.part_id for record in repository.list(control, log.database)}
+        for part in parts:
+            if part.part_id not in known:
+                repository.add(control, part_record(part))
 
 
 def part_record(part: Part) -> ArchivePartRecord:

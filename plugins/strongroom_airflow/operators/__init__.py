@@ -1,5 +1,6 @@
 """Operators: template fields in, a call of the hook, a reference out."""
 
+from strongroom_airflow.operators.archive import ArchivedTablesOperator, SweepOperator
 from strongroom_airflow.operators.audit import SealAuditLogOperator
 from strongroom_airflow.operators.backup import BackupOperator
 from strongroom_airflow.operators.copies import CopyOperator, CopyWalOperator
@@ -9,12 +10,14 @@ from strongroom_airflow.operators.verification import VerifyBackupOperator
 from strongroom_airflow.operators.wal import WalShipOperator
 
 __all__ = [
+    "ArchivedTablesOperator",
     "BackupOperator",
     "CheckPolicyOperator",
     "CopyOperator",
     "CopyWalOperator",
     "SealAuditLogOperator",
     "SealOperator",
+    "SweepOperator",
     "UnsealOperator",
     "VerifyBackupOperator",
     "WalShipOperator",

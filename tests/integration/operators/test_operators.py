@@ -144,3 +144,17 @@ def test_a_copy_is_a_task_that_needs_no_private_key(execute, installation, tmp_p
     assert copied.error is None, copied.message
     assert (copied.value["copy"], copied.value["backups"]) == ("offsite", len(copied.value["new_backups"]))
     assert copied.value["copied_bytes"] > 0
+
+
+def test_a_sweep_is_a_task_that_needs_no_private_key(execute, installation):
+    installation.configure(keys=None)
+    try:
+        found = execute("ArchivedTablesOperator", dag_id="archive_sweep")
+        swept = execute("SweepOperator", dag_id="archive_sweep", database="shop", table="public.payment")
+    finally:
+        installation.configure()
+    assert found.error is None, found.message
+    assert found.value[0] == {"database": "shop", "table": "public.orders"}
+    assert {"database": "shop", "table": "public.payment"} in found.value
+    assert swept.error is None, swept.message
+    assert (swept.value["rows"], swept.value["held_rows"]) == (0, 0)  # payments go with their orders

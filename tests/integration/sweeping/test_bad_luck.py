@@ -8,10 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from strongroom.archive import (
     ArchiveDivergedError,
@@ -21,9 +24,11 @@ from strongroom.archive import (
     SweepInProgressError,
 )
 from strongroom.archive.standing import parts_in_force, read_parts
+from strongroom.catalog import ArchivePartRepository
+from strongroom.embedded.seaweedfs import SeaweedServer
 from strongroom.errors import IntegrityError, TransientError
 from strongroom.postgres import advisory_lock
-from strongroom.storage import Buffer, LocalObjectStore, ObjectInfo
+from strongroom.storage import Buffer, LocalObjectStore, ObjectInfo, S3ObjectStore
 from tests.integration.sweeping.estate import ACTOR, Estate
 
 
@@ -200,6 +205,45 @@ def test_a_control_database_that_fails_after_the_rows_left_is_made_up_for(estate
     assert estate.everything() == before
     commits = [event for event in estate.events() if event["type"] == "archive:part:commit"]
     assert len(commits) == len(estate.parts()) == 2
+
+
+def test_a_control_database_that_was_made_anew_learns_of_the_parts(estate: Estate) -> None:
+    estate.sweep()
+    with estate.engine.begin() as connection:
+        connection.execute(text("DELETE FROM archive_part"))
+    estate.sweep()
+    with estate.engine.connect() as connection:
+        known = {record.part_id for record in ArchivePartRepository().list(connection, "shop")}
+    assert known == {part.part_id for part in estate.parts()}
+
+
+@pytest.mark.parametrize("object_lock", [True, False])
+def test_a_bucket_with_or_without_versions_and_locks(
+    estate: Estate, seaweed: SeaweedServer, object_lock: bool
+) -> None:
+    bucket = f"test-{uuid4().hex}"
+    seaweed.create_bucket(bucket, object_lock=object_lock)
+    client = seaweed.client()
+    there = replace(estate, directory=estate.directory / "s3", store=S3ObjectStore(client, bucket, "prefix"))
+    there.directory.mkdir()
+    there.make_keys()
+    before = there.everything()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("strongroom.archive.moving.mark", _fail)
+        patch.setattr("strongroom.archive.moving.remove_unfinished", lambda store, prefix: None)
+        with pytest.raises(TransientError):
+            there.sweep()
+    assert len(list(there.store.list("archive/"))) == 3
+    summary = there.sweep()
+    assert (summary.discarded_parts, len(summary.parts)) == (1, 2)
+    assert there.everything() == before
+    left = {info.key.rpartition("/")[0] + "/" for info in there.store.list_versions("archive/")}
+    assert left == {part.manifest.prefix for part in there.parts()}
+    client.close()
+
+
+def _fail(*_: object) -> None:
+    raise TransientError("The source went away.")
 
 
 KILL = """

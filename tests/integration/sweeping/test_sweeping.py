@@ -208,6 +208,19 @@ def test_no_value_of_a_row_stands_outside_of_the_sealed_files(estate: Estate) ->
     assert b"PAR1" not in stored
 
 
+def test_names_that_need_quotes(estate: Estate) -> None:
+    estate.run('CREATE TABLE "Old Notes; é" ("The ""Key" int PRIMARY KEY, "When" date, "100%" text)')
+    estate.run("""INSERT INTO "Old Notes; é" VALUES (1, '2020-02-29', '50%'), (2, '2026-08-01', NULL)""")
+    notes = {"not_personal": ['The "Key', "When", "100%"], "archive": {**RULE, "by": "When"}}
+    name = '"Old Notes; é"'
+    before = estate.live(name)
+    there = estate.under(shop_policy(**{name: notes}))
+    assert there.sweep(f"public.{name}").rows == 1
+    assert there.everything(f"public.{name}") == before
+    (part,) = there.parts()
+    assert part.manifest.key.startswith("archive/shop/public.=4Fld=20=4Eotes=3B=20=C3=A9/2020-02/")
+
+
 def test_a_sweep_is_recorded_before_and_after(estate: Estate) -> None:
     summary = estate.sweep()
     events = [event for event in estate.events() if event["type"].startswith("archive:")]
