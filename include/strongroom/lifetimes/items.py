@@ -77,6 +77,7 @@ class Item:
         people: keyed hashes of the people in it, where it has an index of them; None where nobody can tell.
         damage: what of it is missing or altered, in words; such an item stands for no rule. None for a sound one.
         in_use: who uses it now, in words; None when nobody does.
+        waits_for: what has to happen before it may go although its time is over, in words; None where nothing has.
         detail: what else a person should know of it, in words.
         counts: sizes that are no objects, such as `rows`.
     """
@@ -98,6 +99,7 @@ class Item:
     people: frozenset[str] | None = None
     damage: str | None = None
     in_use: str | None = None
+    waits_for: str | None = None
     detail: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import quote
 
 from strongroom.clock import Clock
-from strongroom.lifetimes import Item, uses_of
+from strongroom.lifetimes import Item, Kind, uses_of
 from strongroom.retention.deleting import Deleter, Outcome
 from strongroom.retention.errors import PlanChangedError
 from strongroom.retention.facts import Facts, LastPurge, Mark
 from strongroom.retention.gathering import Gatherer, with_uses
-from strongroom.retention.marks import MarkBook, MarkStore
+from strongroom.retention.marks import DeletedItem, MarkBook, MarkStore
 from strongroom.retention.plan import SharedKeys, plan
+from strongroom.retention.row_deleting import RowDeleter
 from strongroom.retention.rules import RetentionRules, later
 from strongroom.retention.trail import PurgeTrail
 from strongroom.retention.unusual import clock_doubts
@@ -57,6 +59,8 @@ class PlaceParts:
     clock: Clock
     trail: PurgeTrail
     alive: Callable[[], None]
+    rows: RowDeleter | None = None
+    """Deletes rows of the database; None for a copy, where there are none."""
 
 
 class Applier:
@@ -161,10 +165,31 @@ class Applier:
             else:
                 item = by_id[name]
                 doomed.append((item, tuple(one.key for one in shared.own(item, Action.DELETE))))
+        rows = [item for item, _ in doomed if item.kind is Kind.ROWS]
+        doomed = [(item, keys) for item, keys in doomed if item.kind is not Kind.ROWS]
         deleter = Deleter(parts.store, parts.marks, parts.signer, parts.trail, parts.alive, self._free)
         outcome = deleter.delete(self._approved.place, self._sha256, doomed)
         outcome.spared = {**spared, **outcome.spared}
+        for item in rows:
+            self._delete_rows(item, outcome)
         return outcome
+
+    def _delete_rows(self, item: Item, outcome: Outcome) -> None:
+        """Rows go one item after the other, each with its attempt and its result."""
+        parts = self._parts
+        stays = self._free([item]).get(item.id)
+        if parts.rows is None or stays is not None:
+            outcome.spared[item.id] = stays or "rows are deleted in the database itself, not in a copy"
+            return
+        entry = DeletedItem.of(item, ())
+        with parts.trail.deletion(self._approved.place, _reference(item.id), [entry]) as done:
+            gone = parts.rows.delete(item)
+            done.objects = gone.rows + gone.others
+            done.items = [] if gone.spared else [entry]
+        if gone.spared:
+            outcome.spared[item.id] = gone.spared
+        else:
+            outcome.deleted.append(item.id)
 
     def _free(self, items: Sequence[Item]) -> Mapping[str, str]:
         """Which of the items somebody uses or holds by now, asked after it was announced that they go."""
@@ -208,3 +233,8 @@ def _changed(decisions: Iterable[Decision], fresh: Plan) -> Iterable[Decision]:
 
 def _topics(sentences: Iterable[str]) -> list[str]:
     return [sentence.partition(":")[0] for sentence in sentences]
+
+
+def _reference(item_id: str) -> str:
+    """The item's name as the audit log takes it: without quotes and white space, which a table's name may have."""
+    return quote(item_id, safe="/.").replace("%", "=")

@@ -114,6 +114,8 @@ def _own_reasons(item: Item, facts: Facts, rules: RetentionRules, now: datetime)
         yield Reason("age", text, item.expires_at)
     if item.expires_at is None and item.kind in _AGED:
         yield Reason("age", "no rule says how long it stays")
+    if item.waits_for is not None:
+        yield Reason("waits", item.waits_for, binding=False)
     yield from _obstacles(item, facts, now)
 
 

@@ -37,6 +37,7 @@ from strongroom.retention.looking import look
 from strongroom.retention.marks import MarkStore, marks_key
 from strongroom.retention.plan import plan
 from strongroom.retention.purge import Purge, read_purge
+from strongroom.retention.row_deleting import RowDeleter
 from strongroom.retention.rules import RetentionRules
 from strongroom.retention.text import human_size
 from strongroom.retention.trail import PurgeTrail
@@ -71,6 +72,9 @@ class RetentionParts:
     approvals: PlanApprovals
     agree: Callable[[Policy], None]
     """Raises when the policy and the database that it is about do not agree; called before anything is deleted."""
+    rows: Callable[[Policy, Callable[[], None]], RowDeleter] | None = None
+    """Gives what deletes rows of the policy's database, asked before each batch whether to go on; None where rows are
+    left alone."""
 
 
 @dataclass(frozen=True)
@@ -300,8 +304,9 @@ class PolicyRetentionService(RetentionService):
                 store_now=parts.store.head(lease_key(policy.database, "purge")).modified_at,
             )
             fresh.append(plan(facts, rules, parts.clock.now()))
+            deleter = parts.rows(policy, lease.confirm) if parts.rows and approved.place == STORE else None
             place = PlaceParts(
-                store, marks, self._gatherer, rules, parts.signer, parts.clock, trail, lease.confirm
+                store, marks, self._gatherer, rules, parts.signer, parts.clock, trail, lease.confirm, deleter
             )
             reports.append(Applier(place, approved, purge.sha256).run(facts))
         return PurgeReport(policy.database, purge.sha256, tuple(reports))

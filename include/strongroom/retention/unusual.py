@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime, timedelta
 
 from strongroom.lifetimes import Kind
@@ -38,6 +39,7 @@ def unusual(
     elif facts.last_purge.policy_sha256 != rules.policy_sha256:
         yield "the policy has changed since the last purge"
     yield from _share(marked, decisions, rules)
+    yield from _share_of_tables(facts, {one.item for one in marked}, rules)
 
 
 def clock_doubts(facts: Facts, now: datetime) -> Iterator[str]:
@@ -69,6 +71,22 @@ def _share(marked: Iterable[Decision], decisions: Iterable[Decision], rules: Ret
         ):
             if part > whole * rules.approve_above:
                 yield (f"it marks {part:,} of {whole:,} {what}, more than {rules.approve_above:.0%} at once")
+
+
+def _share_of_tables(facts: Facts, marked: Set[str], rules: RetentionRules) -> Iterator[str]:
+    """Much of a table at once is a mistake in its moments more often than the passing of time."""
+    going: Counter[str] = Counter()
+    whole: dict[str, int] = {}
+    for item in facts.items:
+        if item.id in marked and item.kind is Kind.ROWS and item.table is not None:
+            going[item.table] += item.counts["rows"]
+            whole[item.table] = item.counts["table_rows"]
+    for table, rows in going.items():
+        if rows > whole[table] * rules.approve_above:
+            yield (
+                f"it marks {rows:,} of about {max(rows, whole[table]):,} rows of {table}, more than "
+                f"{rules.approve_above:.0%} at once"
+            )
 
 
 def _place(facts: Facts) -> str:

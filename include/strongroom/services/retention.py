@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strongroom.lifetimes import LifetimeSource
     from strongroom.policy import Policy
     from strongroom.retention.approvals import PlanApprovals
+    from strongroom.retention.row_deleting import RowDeleter
     from strongroom.retention.service import RetentionService
 
 
@@ -83,11 +84,27 @@ class RetentionServices(BackupServices):
                 sink=self.sink,
                 signer=self.signer,
                 clock=self.clock,
-                sources=self.lifetime_sources,
+                sources=self._retention_sources,
                 approvals=self.approvals_for(person),
                 agree=self._agree,
+                rows=self._row_deleter,
             )
         )
+
+    def _retention_sources(self, database: str, copy: str | None = None) -> Sequence[LifetimeSource]:
+        """What tells of a database's things, the rows in the database itself included."""
+        from strongroom.retention.row_lifetimes import RowLifetimes
+
+        sources = self.lifetime_sources(database, copy)
+        if copy is not None:
+            return sources
+        rows = RowLifetimes(self.policy(database), lambda: self.conninfo(database), self.clock)
+        return (*sources, rows)
+
+    def _row_deleter(self, policy: Policy, alive: Callable[[], None]) -> RowDeleter:
+        from strongroom.retention.row_deleting import RowDeleter
+
+        return RowDeleter(policy, lambda: self.conninfo(policy.database), self.clock, alive)
 
     def _agree(self, policy: Policy) -> None:
         """Let a policy pass that agrees with the live database; a database that does not answer agrees to nothing."""

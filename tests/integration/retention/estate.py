@@ -37,6 +37,8 @@ from strongroom.policy import Policy, load_policy
 from strongroom.postgres import format_lsn, segment_name
 from strongroom.retention import Purge
 from strongroom.retention.approvals import Decision, PlanApprovals
+from strongroom.retention.row_deleting import RowDeleter
+from strongroom.retention.row_lifetimes import RowLifetimes
 from strongroom.retention.service import PolicyRetentionService, PurgeReport, RetentionParts, sought
 from strongroom.signing import SignerKey
 from strongroom.storage import LocalObjectStore, ObjectInfo, ObjectStore, Retention, S3ObjectStore
@@ -79,6 +81,8 @@ class Estate:
     offsite: ObjectStore | None = None
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
     agree: Callable[[Policy], None] = no_objection
+    rows: str | None = None
+    """How to connect to the database whose rows have a time; None where nothing is told of rows."""
 
     @property
     def policy(self) -> Policy:
@@ -98,7 +102,8 @@ class Estate:
         def sources(database: str, copy: str | None) -> Sequence[LifetimeSource]:
             trusted = self.signer.verifier
             if copy is None:
-                return lifetimes_in_store(bucket, database, trusted, self.clock)
+                rows = [RowLifetimes(self.policy, lambda: str(self.rows), self.clock)] if self.rows else []
+                return [*lifetimes_in_store(bucket, database, trusted, self.clock), *rows]
             assert self.offsite is not None
             return lifetimes_in_copy(bucket, self.offsite, copy, database, trusted, self.clock)
 
@@ -117,6 +122,7 @@ class Estate:
                 sources=sources,
                 approvals=self.approvals(),
                 agree=self.agree,
+                rows=lambda policy, alive: RowDeleter(policy, lambda: str(self.rows), self.clock, alive),
             )
         )
 
