@@ -38,13 +38,15 @@ TableOption = Annotated[
 
 @app.command("list")
 def list_parts(database: DatabaseArgument, table: TableOption = None, as_json: JsonOption = False) -> None:
-    """List the parts of an archive, oldest first: which rows, from when to when, and until when they are kept.
+    """List the parts of an archive, oldest first: which rows, until when they are kept, and which holds keep them.
 
     A part is unfinished while a sweep works on it, or after one was killed: the next sweep settles it.
     """
-    parts = services().archive_reader.parts(database, table)
+    service = services()
+    parts = service.archive_reader.parts(database, table)
+    holds = service.archive_holds(database)
     if as_json:
-        print_json([_facts(part) for part in parts])
+        print_json([{**_facts(part), "holds": holds.get(part.part_id, ())} for part in parts])
         return
     rows = [
         (
@@ -56,12 +58,13 @@ def list_parts(database: DatabaseArgument, table: TableOption = None, as_json: J
             _day(item.last),
             human_bytes(item.object.size_bytes),
             f"{part.manifest.delete_after:%Y-%m-%d}",
+            ", ".join(holds.get(part.part_id, ())) or "none",
             _state(part),
         )
         for part in parts
         for item in part.manifest.tables
     ]
-    columns = ["part", "table", "period", "rows", "first", "last", "stored", "kept until", "state"]
+    columns = ["part", "table", "period", "rows", "first", "last", "stored", "kept until", "holds", "state"]
     print_table("Archive", columns, rows, empty=f"Nothing of {database} is archived yet.")
 
 

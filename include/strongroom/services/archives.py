@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from strongroom.services.foundations import Foundations
+from strongroom.services.holds import HoldServices
 
 if TYPE_CHECKING:
     from strongroom.archive.querying import ArchiveReader, ReadingParts
     from strongroom.archive.restoring import ArchiveRestorer
 
 
-class ArchiveServices(Foundations):
+class ArchiveServices(HoldServices):
     """What reads archives."""
 
     @cached_property
@@ -28,6 +28,22 @@ class ArchiveServices(Foundations):
         from strongroom.archive.restoring import ArchiveRestorer
 
         return ArchiveRestorer(self._reading_parts())
+
+    def archive_holds(self, database: str) -> dict[str, tuple[str, ...]]:
+        """The standing holds that reach parts of a database's archive: their ids, by the part's id.
+
+        Raises:
+            IntegrityError: a hold's record cannot be believed.
+            TransientError: the store or the control database does not answer.
+        """
+        from strongroom.archive.lifetimes import ArchiveLifetimes
+        from strongroom.retention.holds import held
+
+        standing = self.holds.standing(database)
+        if not standing:
+            return {}
+        archive = ArchiveLifetimes(self.store, database, self.verifier_key, self._keeps(database))
+        return {item.rpartition("/")[2]: holds for item, holds in held(archive.items(), standing).items()}
 
     def _reading_parts(self) -> ReadingParts:
         from strongroom.archive.querying import ReadingParts

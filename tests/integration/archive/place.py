@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -45,6 +46,7 @@ from strongroom.cli.app import app
 from strongroom.clock import SystemClock
 from strongroom.policy import Policy, load_policy
 from strongroom.postgres import connect
+from strongroom.retention.holds import HoldScope, ScopeKind
 from strongroom.sealing import LocalKeyProvider
 from strongroom.services import Services
 from strongroom.settings import load_settings
@@ -142,6 +144,17 @@ class Place:
 
     def command(self, *arguments: str, given: str = "") -> Result:
         """Run `strongroom archive`."""
+        with self.services() as service, patch.object(archive, "services", lambda: service):
+            return CliRunner().invoke(app, ["archive", *arguments], input=given)
+
+    def hold(self, database: str) -> str:
+        """Place a legal hold on a database; its id."""
+        with self.services() as service:
+            return service.holds.place(OPERATOR, HoldScope(ScopeKind.DATABASE, database), "case-1").id
+
+    @contextmanager
+    def services(self) -> Iterator[Services]:
+        """The installation's services."""
         world = self.world
         settings = {
             "store": {"kind": "local", "directory": str(world.directory / "bucket")},
@@ -155,8 +168,7 @@ class Place:
         file.write_text(json.dumps(settings))
         service = Services(load_settings(file))
         try:
-            with patch.object(archive, "services", lambda: service):
-                return CliRunner().invoke(app, ["archive", *arguments], input=given)
+            yield service
         finally:
             service.engine.dispose()
 

@@ -21,6 +21,13 @@ def test_the_list_says_what_lies_where_and_until_when(place: Place) -> None:
     assert first["kept_until"] > first["archived_at"]
 
 
+def test_the_list_names_the_holds_that_keep_a_part(place: Place) -> None:
+    place.move("order_id <= 10")
+    assert json.loads(place.command("list", "shop", "--json").stdout)[0]["holds"] == []
+    hold = place.hold("shop")
+    assert json.loads(place.command("list", "shop", "--json").stdout)[0]["holds"] == [hold]
+
+
 def test_an_answer_comes_as_a_table_as_csv_or_as_json(place: Place) -> None:
     place.move("order_id <= 2")
     sql = "select order_id, total, null as nothing, '' as empty, total > 1 as more from orders order by 1"
