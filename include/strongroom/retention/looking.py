@@ -33,7 +33,7 @@ def look(carried_out: Plan, facts: Facts) -> int:
             )
     kept = [
         one.item
-        for one in carried_out.having(Action.KEEP, Action.UNMARK)
+        for one in carried_out.having(Action.KEEP, Action.UNMARK, Action.MARK, Action.WAIT)
         if one.kind in _KEPT_BY_PURGES_ALONE
     ]
     for name in kept:
