@@ -34,7 +34,6 @@ work=$directory.restore all=$bucket/backups/$database
 [ ${#work} -le 90 ] || die "$work is too long for a socket; name a shorter directory."
 for tool in age zstd tar pg_ctl pg_controldata pg_verifybackup pg_waldump; do command -v "$tool" > /dev/null || die "there is no $tool on the PATH."; done
 mkdir -m 700 -p "$work"; ln -s "$bucket" "$work/bucket"; ln -s "$identity" "$work/identity"; touch "$work/list" "$work/server.log"
-
 member() { sed -nE "s/.*\"$2\":\"?([^\",}]*).*/\1/p" "$1"; }                              # of a JSON document in one line
 objects() { { grep -oE '\{"epoch_ids":\[[^]]*\],"key":"[^}]*\}' "$1" || true; } |           # lines: name, SHA-256, key, size
   sed -E 's/.*"key":"([^"]*)","name":"([^"]*)".*"sha256":"([^"]*)","size_bytes":([0-9]+).*/\2 \3 \1 \4/'; }
@@ -45,6 +44,8 @@ signed() { [ -n "$key" ] || return 0                                            
   { echo strongroom/signed-json/v1; tr -d '\n' < "$1" | sed -E 's/"signature":\{[^}]*\},//'; } > "$work/message"
   openssl pkeyutl -verify -pubin -keyform DER -inkey "$work/public" -rawin -in "$work/message" -sigfile "$work/signature" \
     > /dev/null 2>&1 || die "the signature of $1 does not hold."; }
+sum_of() { local record=$bucket/rewraps/$1.json now; [ -f "$record" ] || { echo "$2"; return; }; signed "$record"; now=$(sha256sum < "$bucket/$1" | cut -c 1-64); # of an object: the recorded one, or that since it was rewrapped to other keys
+  grep -qF "\"key\":\"$1\",\"signature\"" "$record" && grep -qF "\"sha256\":\"$2\"" "$record" && grep -qF "\"sha256\":\"$now\"" "$record" && echo "$now" || echo "$2"; }
 
 # 1. The way: to the newest timeline of which the log or a backup holds anything; for a backup's own restore point, no further.
 about() { member "$all/$1/manifest.json" "$2"; }
@@ -65,10 +66,10 @@ if [ -z "$own" ]; then
   goal=$({ for id in $peers; do about "$id" timeline; done; sed -nE 's|.*/([0-9A-F]{8})/receipts/.*|0x\1|p' "$work/files" | sort -u | xargs -r printf '%d\n'; } | sort -n | tail -n 1)
   name=$(printf %08X "$goal").history; file=$wal/${name%.*}/$name
   if [ "$goal" -gt 1 ] && { [ -s "$work/files" ] || [ "$goal" != "$(about "$one" timeline)" ]; }; then
-    [ -f "$bucket/$file.json" ] && [ -f "$bucket/$file.age" ] && signed "$bucket/$file.json" && [ "$(sha256sum < "$bucket/$file.age")" = "$(member "$bucket/$file.json" sha256)  -" ] ||
+    [ -f "$bucket/$file.json" ] && [ -f "$bucket/$file.age" ] && signed "$bucket/$file.json" && [ "$(sha256sum < "$bucket/$file.age")" = "$(sum_of "$file.age" "$(member "$bucket/$file.json" sha256)")  -" ] ||
       die "$file.age, the history of timeline $goal, is missing or is not what its receipt says."
     grep -oE '"position":"[^"]*","timeline":[0-9]+}' "$bucket/$file.json" | while IFS='":}' read -r _ _ _ _ position _ _ _ on _; do echo "$on $(number "$position")"; done > "$work/way"
-    echo "$name $(member "$bucket/$file.json" sha256) $file.age" > "$work/list"
+    echo "$name $(sum_of "$file.age" "$(member "$bucket/$file.json" sha256)") $file.age" > "$work/list"
   fi; echo "$goal $unending" >> "$work/way"; fi
 
 # 2. The backup: the last that ended before the target, on that way; and the chain below it.
@@ -82,8 +83,7 @@ while first=$all/${chain%% *}/manifest.json; parent=$(member "$first" parent_id)
   chain="$parent $chain"; done
 
 # 3. The log after it: what is there, and in one piece.
-receipts() { ls "$bucket/$wal/$(printf %08X "$1")"/receipts/*.json "$bucket/$wal/$(printf %08X "$1")/coverage.json" 2> /dev/null || true; }
-declare -A named there; newest=0 per=$((4294967296 / size)); while read -r file bytes; do there[$file]=$bytes; done < "$work/files"
+receipts() { ls "$bucket/$wal/$(printf %08X "$1")"/receipts/*.json "$bucket/$wal/$(printf %08X "$1")/coverage.json" 2> /dev/null || true; }; declare -A named there; newest=0 per=$((4294967296 / size)); while read -r file bytes; do there[$file]=$bytes; done < "$work/files"
 while read -r on switch; do
   for path in $(receipts "$on"); do signed "$path"; objects "$path" | sed "s/^/$(member "$path" fencing_number) /"; done | sort -n > "$work/named"
   while read -r _ name sum file bytes; do
@@ -94,8 +94,8 @@ while read -r on switch; do
 at=$((($(number "$lsn") - 1) / size + 1)) begin=$at
 while on=$(awk -v start=$((at * size)) -v size="$size" 'start < $2 - $2 % size { print $1; exit }' "$work/on"); do
   next=$(printf '%08X%08X%08X' "$on" $((at / per)) $((at % per))); read -r sum file bytes <<< "${named[$next]:-none none none}"
-  [ "$bytes" != none ] && [ "${there[$file]:-}" = "$bytes" ] || break
-  echo "$next $sum $file" >> "$work/list"; at=$((at + 1)); done
+  [ "$bytes" != none ] && [ -n "${there[$file]:-}" ] && { [ "${there[$file]}" = "$bytes" ] || [ -f "$bucket/rewraps/$file.json" ]; } || break
+  echo "$next $(sum_of "$file" "$sum") $file" >> "$work/list"; at=$((at + 1)); done
 short="the log ends before $next"; [ "$newest" -lt "$at" ] || short="the log has a gap: $next is missing"
 covered=$(while read -r on switch; do receipts "$on" | xargs -r -d '\n' cat | { grep -oE '"covered":\{"clock":"[^"]*","position":"[^"]*"' || true; } |
   while IFS='"' read -r _ _ _ _ _ clock _ _ _ position _; do position=$(number "$position"); [ "$position" -gt $((at * size)) ] || [ "$position" -gt "$switch" ] || echo "$clock"; done
@@ -109,7 +109,7 @@ case $kind in
 # 4. What was sealed: compared with the manifests' sizes and hashes, opened (age refuses what was altered), put together.
 need=0 place=$directory
 for id in $chain; do
-  while read -r name sum file bytes; do [ "$(sha256sum < "$bucket/$file")" = "$sum  -" ] || die "$file is missing, or is not what the manifest says."
+  while read -r name sum file bytes; do [ "$(sha256sum < "$bucket/$file")" = "$(sum_of "$file" "$sum")  -" ] || die "$file is missing, or is not what the manifest says."
   done < <(objects "$all/$id/manifest.json")
   need=$((need + $(grep -oE '"plaintext_bytes":[0-9]+' "$all/$id/manifest.json" | awk -F: '{ n += $2 } END { printf "%d", n / 1024 }'))); done
 [ "$chain" = "$backup" ] || need=$((need * 2)); [ "$(df -Pk "$work" | awk 'NR == 2 { print $4 }')" -gt "$need" ] || die "$directory needs $((need / 1024)) MiB of disk."

@@ -5,7 +5,7 @@
     {"format": "strongroom/rewrap/v1", "key": "backups/shop/…/base.tar.zst.age",
      "forms": [{"size_bytes": 1, "sha256": "…", "epoch_ids": ["…"], "header_bytes": 200, "header_sha256": "…",
                 "since": "…Z", "version_id": "…" | null}, …],
-     "signature": {…}}
+     "signature": {…}, "software": {…}}
 
 A manifest or a receipt names an object by the size and hash that it was stored with, and is never written again: the
 proofs and the backups on top of it name the manifest's own hash. So an object counts as the recorded one when it is
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from strongroom import __version__
 from strongroom.canonical import canonical_bytes, parse_object
 from strongroom.clock import parse_timestamp, timestamp
 from strongroom.errors import IntegrityError
@@ -161,7 +162,9 @@ def sign_rewrap(record: RewrapRecord, signer: SignerKey) -> bytes:
         {**asdict(form), "epoch_ids": list(form.epoch_ids), "since": timestamp(form.since)}
         for form in record.forms
     ]
-    return canonical_bytes(signer.sign_json({"format": FORMAT, "key": record.key, "forms": forms})) + b"\n"
+    software = {"strongroom": __version__}
+    body = {"format": FORMAT, "key": record.key, "forms": forms, "software": software}
+    return canonical_bytes(signer.sign_json(body)) + b"\n"
 
 
 def read_rewrap(data: bytes, key: str, verifier: VerifierKey) -> RewrapRecord:
