@@ -214,6 +214,7 @@ class HoldService:
         log = self._log(actor, None)
         self._authorise(log, Permission.PLACE_HOLD)
         self.index()
+        self._restore_records()
         locks = HoldLocks(self._parts.engine, log)
         reports = [locks.enforce(STORE, self._parts.store, self._reached(None), adopt=adopt)]
         for name, opened in self._parts.copies.items():
@@ -231,6 +232,13 @@ class HoldService:
             reached = held(items, standing)
             keys.update(one.key for item in items if item.id in reached for one in item.objects)
         return keys
+
+    def _restore_records(self) -> None:
+        """Write the record of a standing hold again that somebody removed from the bucket: retention asks there."""
+        there = {hold.id for hold in self._bucket.all()}
+        for hold in self.standing():
+            if hold.id not in there:
+                self._bucket.write(hold, self._parts.signer())
 
     def index(self) -> int:
         """Make the index know what the bucket knows, and say how many holds that is. Raises what `all` raises."""

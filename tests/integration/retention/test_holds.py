@@ -217,8 +217,11 @@ def test_a_lost_control_database_loses_no_hold(holds, parts):
 
 def test_a_record_that_somebody_removes_leaves_its_hold_standing(holds, parts):
     hold = holds.place(TASK, on_backup(FIRST), "case-1", person=person("ada"))
-    parts.store.delete_version(f"holds/{hold.id}.json", None)
+    for info in list(parts.store.list_versions(f"holds/{hold.id}.json")):
+        parts.store.delete_version(info.key, info.version_id)
     assert [one.id for one in holds.standing()] == [hold.id]
+    holds.enforce(TASK)
+    assert f"holds/{hold.id}.json" in locked(parts.store)
 
 
 def test_a_record_that_somebody_altered_stops_everything(holds, parts):
