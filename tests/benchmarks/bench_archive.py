@@ -54,9 +54,12 @@ tables:
   public.customer:
     purpose: [bookkeeping]
     columns: {name: {category: user.name, erase: "[erased]"}}
+    not_personal: [customer_id]
   public.orders:
+    not_personal: [order_id, ordered_at, customer_number, status, total, currency, ship_to, reference, paid]
     archive: {older_than: 2y, by: ordered_at, keep: 20y, purpose: bookkeeping}
   public.visit:
+    not_personal: [visit_id, visited_at, customer_id, page]
     links: [{columns: [customer_id], to: public.customer, kind: owns}]
     archive: {older_than: 2y, by: visited_at, keep: 20y, purpose: bookkeeping}
 """
@@ -65,9 +68,10 @@ _TABLES = """
 CREATE TABLE public.customer (customer_id int PRIMARY KEY, name text NOT NULL);
 CREATE TABLE public.orders (order_id bigint NOT NULL, ordered_at timestamptz NOT NULL, customer_number int NOT NULL,
     status text NOT NULL, total numeric(12, 2) NOT NULL, currency char(3) NOT NULL, ship_to text, reference uuid,
-    paid boolean NOT NULL) PARTITION BY RANGE (ordered_at);
+    paid boolean NOT NULL, PRIMARY KEY (order_id, ordered_at)) PARTITION BY RANGE (ordered_at);
 CREATE TABLE public.visit (visit_id bigint NOT NULL, visited_at timestamptz NOT NULL,
-    customer_id int NOT NULL REFERENCES public.customer, page text NOT NULL) PARTITION BY RANGE (visited_at);
+    customer_id int NOT NULL REFERENCES public.customer, page text NOT NULL,
+    PRIMARY KEY (visit_id, visited_at)) PARTITION BY RANGE (visited_at);
 """
 
 

@@ -61,8 +61,9 @@ CREATE DOMAIN public.money_amount AS numeric(12, 2);
 CREATE TABLE public.customer (customer_id int PRIMARY KEY, email text NOT NULL);
 INSERT INTO public.customer SELECT g, 'c' || g || '@example.org' FROM generate_series(1, 50) g;
 CREATE TABLE public.orders (
-    order_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer_id int NOT NULL, ordered_at timestamptz NOT NULL,
-    total public.money_amount, due date, reference uuid DEFAULT gen_random_uuid(), tags text[],
+    order_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer_id int NOT NULL REFERENCES public.customer,
+    ordered_at timestamptz NOT NULL, total public.money_amount, due date, tags text[],
+    reference uuid DEFAULT gen_random_uuid(),
     doubled numeric(14, 2) GENERATED ALWAYS AS (total * 2) STORED);
 INSERT INTO public.orders (customer_id, ordered_at, total, due, tags)
   SELECT 1 + g % 50, '2018-01-01'::timestamptz + g * interval '6 hours', g + 0.25,
@@ -89,7 +90,9 @@ tables:
   public.customer:
     purpose: [bookkeeping]
     columns: {email: {category: user.contact.email, erase: random_email}}
+    not_personal: [customer_id]
   public.orders:
+    not_personal: [order_id, customer_id, ordered_at, total, due, reference, tags, doubled]
     links: [{columns: [customer_id], to: public.customer, kind: owns}]
     archive: {older_than: 2y, by: ordered_at, keep: 8y, purpose: bookkeeping}
 """
