@@ -6,9 +6,10 @@ lives in one call of one process and is nowhere else. It opens that object and n
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from strongroom.sealing import (
     Identity,
@@ -23,6 +24,7 @@ from strongroom.storage import ObjectStore
 from strongroom.vault.interface import StoredObject
 
 _WINDOW_CHUNKS = 64
+_READ_AHEAD_BYTES = 1 << 20
 
 
 def witness_for(recipients: Sequence[Recipient]) -> Identity:
@@ -40,5 +42,5 @@ def open_as_witness(store: ObjectStore, stored: StoredObject, witness: Identity)
     """
     source = ObjectRange(store, stored.key, stored.size_bytes, stored.version_id)
     reader = SealedReader(source, [witness], context=stored.context, window_chunks=_WINDOW_CHUNKS)
-    with reader:
-        yield cast(BinaryIO, reader)
+    with io.BufferedReader(reader, _READ_AHEAD_BYTES) as plaintext:  # reads as much as it is asked for
+        yield plaintext

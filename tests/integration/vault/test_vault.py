@@ -159,9 +159,12 @@ def store_proven(vault, prove, content=b"content"):
 
 def test_a_host_with_public_keys_only_reads_back_what_it_wrote(parts):
     writer, found = SealedVault(replace(parts, provider=None)), []
-    content = bytes(range(256)) * 5000
+    content = bytes(range(256)) * 40_000  # more than is read at a time
     stored = store_proven(writer, lambda file: found.append(file.read()), content)
     assert found == [content]
+    parts.store.delete_version("files/a.age", None)
+    stored = store_proven(writer, lambda file: found.append(file.read(len(content) - 1)), content)
+    assert found[1] == content[:-1]
     with pytest.raises(NoPrivateKeyError):
         read(writer, "files/a.age")
     assert read(SealedVault(parts), "files/a.age", expect=stored) == content
