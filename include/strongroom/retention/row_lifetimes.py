@@ -18,7 +18,7 @@ from strongroom.postgres import Connection, connect, server_errors
 from strongroom.retention.row_counting import RowGroup, count_rows, table_rows
 from strongroom.retention.rows import RowRule, row_rules
 from strongroom.retention.rules import later
-from strongroom.rules import read_catalogue
+from strongroom.rules import check_policy, read_catalogue
 
 APPLICATION_NAME = "strongroom-rows"
 """What the server shows in `pg_stat_activity`."""
@@ -39,6 +39,8 @@ class RowLifetimes(LifetimeSource):
     def items(self) -> Iterator[Item]:
         """Every group of rows whose time is over, those that something keeps apart from those that may go.
 
+        None where the policy and the database do not agree: then no purge is carried out.
+
         Raises:
             PostgresError: the database refused or did not answer.
         """
@@ -48,6 +50,8 @@ class RowLifetimes(LifetimeSource):
             connection.execute("SET default_transaction_isolation = 'repeatable read'")
             with server_errors("The database server"), connection.transaction():
                 catalogue = read_catalogue(connection)
+                if check_policy(self._policy, catalogue):
+                    return
                 for rule in row_rules(self._policy, catalogue, self._clock.now()):
                     yield from _items(connection, rule)
 

@@ -51,7 +51,7 @@ def run(installation, tmp_path):
     policies.mkdir()
     shop = (REPOSITORY / "include" / "policy" / "shop.yaml").read_text()
     kept = "keep: {last: 1, daily: 0, weekly: 0, monthly: 0, yearly: 0, proven: 1}"
-    lines = [line for line in shop.splitlines() if not line.startswith(("  keep:", "  lock:"))]
+    lines = [line for line in shop.splitlines() if not line.startswith(("  keep:", "  lock:", "    retain:"))]
     changed = "\n".join(lines).replace("backup:\n", f"backup:\n  {kept}\n", 1)
     (policies / "shop.yaml").write_text(f"retention: {{grace: 1s}}\n{changed}\n")
     installation.configure(
