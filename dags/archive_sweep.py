@@ -25,7 +25,7 @@ A row that something else still refers to **stays**, and the task's log says why
 when the policy and the database disagree (`strongroom policy check`), and when the source was restored to a
 moment before rows had left it. A run that is killed loses nothing; the next one finishes or takes away what it left.
 
-`strongroom archive sweep --database X --dry-run` tells what would move.
+`strongroom archive sweep DATABASE --dry-run` tells what would move.
 """
 
 with DAG(

@@ -42,17 +42,21 @@ PARAMS = {
     ),
     "purpose": Param(
         "backup", type="string", pattern="^[a-z][a-z0-9_-]{0,39}$", title="Purpose",
-        description="To rotate: what the new epoch seals.",
+        description="To rotate: what the new epoch seals. Strongroom's own are of the purpose backup.",
     ),
-    "days": Param(365, type="integer", minimum=1, maximum=3650, title="Days that the new epoch may seal"),
+    "days": Param(
+        365, type="integer", minimum=1, maximum=3650, title="Days",
+        description="To rotate: for how many days the new epoch may seal.",
+    ),
     "database": Param(
         None, type=["null", "string"], title="Database",
         enum=[None, *(policy.database for policy in policies())],
-        description="Rewrap only this one's objects. Empty: all.",
+        description="To rewrap: only this one's objects. Empty: all.",
     ),
     "epoch_id": Param(
         None, type=["null", "string"], pattern=r"^[a-z][a-z0-9_-]{0,39}-\d{8}T\d{6}Z-[0-9a-f]{4}$",
-        title="Epoch to destroy", description="As `strongroom keys list` prints it.",
+        title="Epoch to destroy",
+        description="To destroy: its id, as `strongroom keys list` prints it. There is no way back.",
     ),
 }  # fmt: skip
 

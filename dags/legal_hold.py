@@ -59,18 +59,29 @@ PARAMS = {
         None, type=["null", "string"], pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/#-]{0,99}$", title="Case",
         description="To place one: the case's reference, such as case-2026-114. No names.",
     ),
-    "table": Param(None, type=["null", "string"], maxLength=200, title="Table", description="schema.table"),
+    "table": Param(
+        None, type=["null", "string"], maxLength=200, title="Table",
+        description="For a hold on a table: schema.table, as the policy names it.",
+    ),
     "person": Param(
         None, type=["null", "string"], pattern="^[0-9a-f]{32,128}$", title="Person",
-        description="The person's keyed hash, as archives index it. Never an identifier of theirs.",
+        description="For a hold on a person: their keyed hash, as archives index it. Never an identifier of theirs.",
     ),
-    "since": Param(None, type=["null", "string"], pattern=MOMENT, title="Period from"),
-    "until": Param(None, type=["null", "string"], pattern=MOMENT, title="Period to"),
+    "since": Param(
+        None, type=["null", "string"], pattern=MOMENT, title="Period from",
+        description="For a hold on a period: its begin, to the second and with its time zone: 2026-01-01T00:00:00Z.",
+    ),
+    "until": Param(
+        None, type=["null", "string"], pattern=MOMENT, title="Period to",
+        description="For a hold on a period: its end, written the same way.",
+    ),
     "backup_id": Param(
         None, type=["null", "string"], pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{4}$", title="Backup",
+        description="For a hold on a backup: its id, as `strongroom backup list` prints it.",
     ),
     "hold_id": Param(
         None, type=["null", "string"], pattern=r"^hold-\d{8}T\d{6}Z-[0-9a-f]{4}$", title="Hold to release",
+        description="To release one: its id, as `strongroom hold list` and the task *place* print it.",
     ),
 }  # fmt: skip
 
