@@ -48,6 +48,7 @@ def place(
     scope = _scope(database, table, person, since, until, backup)
     service = services()
     service.policy(database)
+    service.require_holdable(scope)
     with recorded(service):
         hold = service.holds.place(actor(), scope, reason, person=account())
         reports = service.holds.enforce(actor())

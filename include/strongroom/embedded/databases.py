@@ -61,7 +61,7 @@ class PostgresPart(Part):
         port: on 127.0.0.1, by password.
         superuser_password: for `postgres` over TCP.
         databases: what it holds, with owners.
-        backup_role: name and password of a role that may take backups of it, if one is wanted.
+        backup_role: name and password of a role that may take backups of it and delete rows, if one is wanted.
     """
 
     name: str
@@ -126,12 +126,12 @@ class PostgresPart(Part):
                 self._prepare_backup_role(cluster, *self.backup_role)
 
     def _prepare_backup_role(self, cluster: Cluster, role: str, password: str) -> None:
-        """A role that reads everything and takes backups, and can change nothing."""
+        """A role that reads everything, takes backups, and carries out rules about time; it adds no row."""
         for database in self.databases:
             with connect(cluster.conninfo(database.name), application_name="strongroom up") as connection:
                 if not _exists(connection, "pg_roles", "rolname", role):
                     connection.execute(_create_role(role, password, "REPLICATION"))
-                for statement in _backup_grants(role, database.name):
+                for statement in (*_backup_grants(role, database.name), *_rule_grants(role, database.name)):
                     connection.execute(statement)
 
 
@@ -200,4 +200,16 @@ def _backup_grants(role: str, database: str) -> list[sql.Composed]:
             sql.SQL("GRANT EXECUTE ON FUNCTION pg_catalog.{} TO {}").format(sql.SQL(function), who)
             for function in functions
         ),
+    ]
+
+
+def _rule_grants(role: str, database: str) -> list[sql.Composed]:
+    """What archive sweeps and rules about rows need, also in tables that are made later; see docs/archives.md."""
+    from psycopg import sql
+
+    who = sql.Identifier(role)
+    return [
+        sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(sql.Identifier(database), who),
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS strongroom AUTHORIZATION {}").format(who),
+        sql.SQL("ALTER DEFAULT PRIVILEGES GRANT UPDATE, DELETE ON TABLES TO {}").format(who),
     ]

@@ -56,6 +56,7 @@ class PlaceHoldOperator(BaseOperator):
         services = hook.services
         database = services.policy(self.database).database
         scope = scope_of(self.kind, database, **{**self.scope, **_moments(self.scope)})
+        services.require_holdable(scope)
         hold = services.holds.place(
             hook.actor(context), scope, self.reason, person=starter(context, services)
         )

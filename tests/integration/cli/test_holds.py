@@ -89,3 +89,16 @@ def test_what_cannot_be_held_is_refused_with_the_reason(installation, arguments,
 
 def test_a_hold_on_a_database_without_a_policy_is_a_mistake(installation):
     assert installation.run("hold", "place", "shpo", "--reason", "c-1").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "public.order"], "knows the table public.order"),
+        (["--backup", "20200101T000000Z-abcd"], "There is no backup 20200101T000000Z-abcd of shop"),
+    ],
+)
+def test_a_hold_on_what_is_not_there_is_refused_since_it_would_keep_nothing(installation, arguments, message):
+    done = installation.run("hold", "place", "shop", "--reason", "c-1", *arguments)
+    assert (done.returncode, message in done.stderr) == (4, True), done.stderr
+    assert [one for one in installation.json("hold", "list") if one["reason"] == "c-1"] == []
