@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from strongroom.archive.manifest import MANIFEST_NAME, RECEIPT_NAME, PartManifest, archive_prefix
 from strongroom.archive.standing import Part, read_part
-from strongroom.durations import Duration
+from strongroom.durations import Duration, DurationError
 from strongroom.errors import IntegrityError
 from strongroom.lifetimes import Item, ItemObject, Kind, LifetimeSource
 from strongroom.signing import VerifierKey
@@ -94,7 +94,10 @@ class ArchiveLifetimes(LifetimeSource):
         moments = [moment for moment in newest if moment is not None]
         if keep is None or not moments or len(moments) < len(newest):
             return manifest.delete_after
-        return keep.after(max(moments))
+        try:
+            return keep.after(max(moments))
+        except DurationError:  # beyond the calendar's end
+            return manifest.delete_after
 
     def _unknown(self, folder: str, objects: tuple[ItemObject, ...], newest: datetime, why: str) -> Item:
         return Item(

@@ -1,6 +1,7 @@
 """One part of an archive: rows leave the database in one transaction, once they are known to be safe.
 
     BEGIN, repeatable read
+      nobody can change the tables' definitions; they are what they were
       count what is due, and from when to when                       the snapshot is taken here
       rows → Parquet → sealed → bucket, a file for each table         read in that snapshot
       each file read back out of the bucket, opened, decoded, compared value by value
@@ -40,6 +41,7 @@ from psycopg import sql
 from strongroom import __version__
 from strongroom.access import Actor
 from strongroom.archive.columns import SourceCodec
+from strongroom.archive.definitions import Definitions, check_definitions, hold_definitions
 from strongroom.archive.errors import RowsChangedError, SweepBlockedError
 from strongroom.archive.family import Bounds, Family, Member
 from strongroom.archive.manifest import (
@@ -64,6 +66,7 @@ from strongroom.archive.rowfiles import PlainFile, RowsFile
 from strongroom.archive.rowsource import batches
 from strongroom.archive.settling import remove_unfinished
 from strongroom.archive.standing import Part
+from strongroom.durations import Duration, DurationError
 from strongroom.policy import Policy
 from strongroom.postgres import Connection, server_errors
 from strongroom.signing import SignerKey
@@ -82,6 +85,8 @@ class Journey:
     family: Family
     codecs: Mapping[str, SourceCodec]
     """By the members' names in the policy."""
+    definitions: Definitions
+    """Of the members, as they were when the sweep began."""
     people: list[PersonColumn]
     source: PartSource
     cutoff: datetime
@@ -89,6 +94,8 @@ class Journey:
     store: ObjectStore
     vault: Vault
     signer: SignerKey
+    confirm: Callable[[], None]
+    """Raises when another sweep has taken over; asked before the manifest is written."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class _Measure:
     first: str | None
     last: str | None
     newest: datetime | None
-    """The last as a moment, where the calendar of this program has it."""
+    """The last as a moment; the calendar's last year where it is later, or infinitely late."""
 
 
 class NotWholeError(Exception):
@@ -132,9 +139,11 @@ def move(
         ReadBackError: what the bucket gave back is not what was read; nothing moved.
     """
     with _transaction(connection):
-        if partition is not None:
-            with _refusals():
+        with _refusals():
+            if partition is not None:
                 hold_writers(connection, partition)
+            hold_definitions(connection, journey.family)
+        check_definitions(connection, journey.family, journey.definitions)
         measures = {
             member: _measure(connection, journey, member, bounds) for member in journey.family.members
         }
@@ -159,6 +168,7 @@ def move(
             digest = hashlib.sha256(signed).hexdigest()
             with server_errors("The source database"):
                 mark(connection, manifest, digest)
+            journey.confirm()
             journey.store.put_bytes(manifest.key, signed)
     return Part(manifest, digest, None)
 
@@ -196,13 +206,14 @@ def _cleared_on_error(store: ObjectStore, prefix: str) -> Iterator[None]:
 
 
 def _measure(connection: Connection, journey: Journey, member: Member, bounds: Bounds) -> _Measure:
-    by = member.rows.column(member.rule.by)
     query = sql.SQL(
-        "SELECT count(*), min({by})::text, max({by})::text, CASE WHEN isfinite(max({by})) AND max({by}) >= {first}"
-        " THEN (max({by})::timestamptz AT TIME ZONE 'UTC')::text END FROM {table} WHERE {here}"
+        "SELECT count(*), min({by})::text, max({by})::text, CASE WHEN max({by}) >= {end} THEN {end}"
+        " WHEN max({by}) >= {first} THEN (max({by})::timestamptz AT TIME ZONE 'UTC')::text END"
+        " FROM {table} WHERE {here}"
     ).format(
-        by=by,
+        by=member.rows.column(member.rule.by),
         first=sql.Literal("1900-01-01"),
+        end=sql.Literal("9999-01-01"),
         table=member.rows.source,
         here=journey.family.selected(member, bounds),
     )
@@ -220,7 +231,6 @@ def _store_rows(
     name = rows_name(member.policy_name)
     file = RowsFile(codec.schema, f"The file {prefix}{name}")
     rows = batches(connection, codec, journey.family.selected(member, bounds))
-
     stored = _store(journey, prefix + name, ROWS_KIND, file.content(rows), file.prove)
     if file.rows != measure.rows:
         raise RowsChangedError(
@@ -360,11 +370,19 @@ def _manifest(
         source=journey.source,
         cutoff=journey.cutoff,
         archived_at=moment,
-        delete_after=rule.keep.after(newest),
+        delete_after=_end(rule.keep, newest),
         tables=tables,
         persons=persons,
         software={"strongroom": __version__},
     )
+
+
+def _end(keep: Duration, newest: datetime) -> datetime:
+    """When rows are old enough; the calendar's end where that is beyond it."""
+    try:
+        return keep.after(newest)
+    except DurationError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _object(name: str, stored: StoredObject) -> PartObject:

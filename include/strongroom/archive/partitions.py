@@ -104,7 +104,7 @@ def can_be_dropped(connection: Connection, family: Family, partition: OldPartiti
     with us, and PostgreSQL ends the one whose patience of one second is over first. So we never begin to wait while
     somebody waits for us, and never wait that long.
     """
-    held = [partition.name]
+    held = [partition.name, family.root.name]
     for name, mode in _locks(connection, family):
         for _ in range(_LOCK_TRIES):
             if _somebody_waits(connection, held):

@@ -16,6 +16,7 @@ from strongroom.archive.manifest import (
     RECEIPT_NAME,
     PartManifest,
     PartReceipt,
+    PartSource,
     archive_prefix,
 )
 from strongroom.archive.marks import mark_recorded
@@ -38,9 +39,17 @@ class Settled:
 
 
 def settle(
-    connection: Connection, store: ObjectStore, signer: SignerKey, log: RunLog, database: str, table: str
+    connection: Connection,
+    store: ObjectStore,
+    signer: SignerKey,
+    log: RunLog,
+    source: PartSource,
+    database: str,
+    table: str,
 ) -> Settled:
     """Finish the parts whose rows have left, take the others away.
+
+    A part of another server is left alone: this one cannot tell whether its rows have left there.
 
     Raises:
         ArchiveDivergedError: the bucket has a receipt for rows that the source does not know to be gone.
@@ -51,6 +60,8 @@ def settle(
     finished = discarded = 0
     for part in parts:
         mark = marks.get(part.part_id)
+        if mark is None and part.manifest.source != source:
+            continue
         if mark is None:
             discarded += _discard(store, log, part.manifest)
         elif part.receipt is None or not mark.recorded:

@@ -1,7 +1,8 @@
 """A sweep: every row of a table that is due moves into the archive, part after part.
 
-    permission → attempt recorded → lock on the source → policy and database agree → parts of killed sweeps settled
-    → partitions that are old as a whole → the months before the moment up to which rows are due → result recorded
+    permission → attempt recorded → policy and database agree → lock on the source, lease in the bucket
+    → parts of killed sweeps settled → partitions that are old as a whole → the months before the moment up to which
+    rows are due → result recorded
 
 A row is due from the first midnight (UTC) at which it is older than the rule. A sweep that dies anywhere leaves at
 most one part unfinished, which the next one settles; what has moved has moved.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.access import Actor, Permission, require
 from strongroom.archive.columns import table_codec
+from strongroom.archive.definitions import definitions_of
 from strongroom.archive.errors import (
     NoArchiveRuleError,
     RowsChangedError,
@@ -40,6 +42,7 @@ from strongroom.audit import AuditSink, EventType, Target
 from strongroom.catalog import ArchiveSweepRecord, ArchiveSweepRepository
 from strongroom.clock import Clock, timestamp
 from strongroom.errors import AccessDeniedError, StrongroomError
+from strongroom.lifetimes import Lease, LeaseHeldError
 from strongroom.policy import Policy, split_table
 from strongroom.postgres import Connection, LockHeldError, advisory_lock, connect, server_errors
 from strongroom.recording import RunLog
@@ -117,18 +120,28 @@ class SealedArchiver(Archiver):
         self, connection: Connection, log: RunLog, policy: Policy, table: str, *, dry_run: bool
     ) -> SweepSummary:
         require_agreement(policy, connection)
-        journey, due = self._journey(connection, log, policy, table)
+        lease = self._lease(connection, policy, table)
+        journey, due = self._journey(connection, log, policy, table, lease)
         if dry_run:
             return self._foreseen(connection, journey, due)
-        with _exclusive(connection, table):
+        with _exclusive(connection, table), _leased(lease, table):
             prepare_marks(connection)
-            settled = settle(connection, self._parts.store, self._parts.signer, log, policy.database, table)
+            settled = settle(
+                connection, self._parts.store, self._parts.signer, log, journey.source, policy.database, table
+            )
             moved = [self._finished(connection, log, part) for part in self._moved(connection, journey, due)]
             held = held_rows(connection, journey.family, due)
         return _summary(journey, moved, held, settled)
 
+    def _lease(self, connection: Connection, policy: Policy, table: str) -> Lease:
+        """So that a copy of the source, swept into the same bucket, does not take away what is in the making."""
+        source = _source(connection)
+        place = f"{source.system_identifier}/{source.database}"
+        purpose = f"archive.{encoded_table(table)}"
+        return Lease(self._parts.store, self._parts.clock, policy.database, place, purpose=purpose)
+
     def _journey(
-        self, connection: Connection, log: RunLog, policy: Policy, table: str
+        self, connection: Connection, log: RunLog, policy: Policy, table: str, lease: Lease
     ) -> tuple[Journey, Bounds]:
         keys = {
             link.to: primary_key(connection, split_table(link.to))
@@ -147,6 +160,7 @@ class SealedArchiver(Archiver):
             codecs={
                 member.policy_name: table_codec(connection, member.policy_name) for member in family.members
             },
+            definitions=definitions_of(connection, family),
             people=person_columns(policy, family, keys),
             source=_source(connection),
             cutoff=cutoff,
@@ -154,6 +168,7 @@ class SealedArchiver(Archiver):
             store=self._parts.store,
             vault=self._parts.vault,
             signer=self._parts.signer,
+            confirm=lease.confirm,
         )
         return journey, due
 
@@ -318,6 +333,21 @@ def _exclusive(connection: Connection, table: str) -> Iterator[None]:
         yield
     finally:
         lock.__exit__(None, None, None)
+
+
+@contextmanager
+def _leased(lease: Lease, table: str) -> Iterator[None]:
+    """The bucket's own lock: the source's says nothing about a sweep of another server."""
+    try:
+        lease.__enter__()
+    except LeaseHeldError as error:
+        raise SweepInProgressError(
+            f"A sweep of {table} is in progress on another server. {error.message}", hint=error.hint
+        ) from error
+    try:
+        yield
+    finally:
+        lease.__exit__(None, None, None)
 
 
 def _record_failure(log: RunLog, error: BaseException) -> None:

@@ -39,6 +39,9 @@ USES_PREFIX = "uses/"
 USE_FORMAT: Literal["strongroom/use/v1"] = "strongroom/use/v1"
 DELETION_FORMAT = "strongroom/deletion/v1"
 LIFETIME = timedelta(minutes=10)
+CLOCK_TOLERANCE = timedelta(minutes=10)
+"""How far a reader's clock may be behind a purge's before its use would seem to have expired."""
+
 _RENEWALS_PER_LIFETIME = 5
 _TRIES = 2
 _LOG = logging.getLogger("strongroom.lifetimes")
@@ -90,7 +93,7 @@ def uses_of(store: ObjectStore, clock: Clock, database: str) -> Iterator[UseReco
     for key, record in _stored(store, database):
         if record is None:
             _LOG.warning("The use %s is not readable; nobody is taken to use anything by it.", key)
-        elif record.expires_at > clock.now():
+        elif not _is_over(record, clock):
             yield record
 
 
@@ -209,8 +212,12 @@ def _overlaps(span: Sequence[object], log: LogFrom) -> bool:
 def _remove_dead(store: ObjectStore, clock: Clock, database: str) -> None:
     """Remove what killed readers left: expired uses, and those of this machine whose process is gone."""
     for key, record in list(_stored(store, database)):
-        if record is not None and (record.expires_at <= clock.now() or _is_dead(record.holder)):
+        if record is not None and (_is_over(record, clock) or _is_dead(record.holder)):
             _delete(store, key)
+
+
+def _is_over(record: UseRecord, clock: Clock) -> bool:
+    return record.expires_at + CLOCK_TOLERANCE <= clock.now()
 
 
 def _is_dead(holder: str) -> bool:

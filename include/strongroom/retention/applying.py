@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
@@ -167,17 +168,18 @@ class Applier:
                 doomed.append((item, tuple(one.key for one in shared.own(item, Action.DELETE))))
         rows = [item for item, _ in doomed if item.kind is Kind.ROWS]
         doomed = [(item, keys) for item, keys in doomed if item.kind is not Kind.ROWS]
-        deleter = Deleter(parts.store, parts.marks, parts.signer, parts.trail, parts.alive, self._free)
+        free = partial(self._free, facts.items)
+        deleter = Deleter(parts.store, parts.marks, parts.signer, parts.trail, parts.alive, free)
         outcome = deleter.delete(self._approved.place, self._sha256, doomed)
         outcome.spared = {**spared, **outcome.spared}
         for item in rows:
-            self._delete_rows(item, outcome)
+            self._delete_rows(facts.items, item, outcome)
         return outcome
 
-    def _delete_rows(self, item: Item, outcome: Outcome) -> None:
+    def _delete_rows(self, everything: Sequence[Item], item: Item, outcome: Outcome) -> None:
         """Rows go one item after the other, each with its attempt and its result."""
         parts = self._parts
-        stays = self._free([item]).get(item.id)
+        stays = self._free(everything, [item]).get(item.id)
         if parts.rows is None or stays is not None:
             outcome.spared[item.id] = stays or "rows are deleted in the database itself, not in a copy"
             return
@@ -191,10 +193,13 @@ class Applier:
         else:
             outcome.deleted.append(item.id)
 
-    def _free(self, items: Sequence[Item]) -> Mapping[str, str]:
-        """Which of the items somebody uses or holds by now, asked after it was announced that they go."""
+    def _free(self, everything: Sequence[Item], items: Sequence[Item]) -> Mapping[str, str]:
+        """Which of the items somebody uses or holds by now, asked after it was announced that they go.
+
+        What a hold reaches follows from everything there is: from a backup that stays, it reaches log that was to go.
+        """
         gatherer = self._parts.gatherer
-        held = gatherer.held(items)
+        held = gatherer.held(everything)
         used = with_uses(items, uses_of(gatherer.store, gatherer.clock, self._approved.database))
         stays = {item.id: f"the legal hold {held[item.id][0]}" for item in items if item.id in held}
         return {**{item.id: item.in_use for item in used if item.in_use}, **stays}

@@ -72,8 +72,10 @@ class Deleter:
         outcome.spared |= self.free([item for item, _ in ordered])
         spared_keys = {key for one in entries if one.id in outcome.spared for key in one.keys}
         left = [one for one in entries if one.id not in outcome.spared]
+        dependants = _dependants(item for item, _ in ordered)
         for folder, group in _folders(left).items():
             self.alive()
+            group = [one for one in group if not _needed(one, dependants, outcome)]
             self._delete_group(place, folder, group, spared_keys, outcome)
         self.marks.conclude()
         return outcome
@@ -171,6 +173,23 @@ class Deleter:
 def _order(item: Item) -> tuple[int, float, str]:
     """Dependants before what they build on: newer ones first, kind by kind."""
     return _KINDS.index(item.kind), -item.created_at.timestamp(), item.id
+
+
+def _dependants(items: Iterable[Item]) -> dict[str, list[str]]:
+    """By item, those of the others that build on it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        for needed in item.depends_on:
+            found[needed].append(item.id)
+    return found
+
+
+def _needed(one: DeletedItem, dependants: Mapping[str, Sequence[str]], outcome: Outcome) -> bool:
+    """Whether something that builds on it was to go before it and is still there: then it stays as well."""
+    still = [name for name in dependants.get(one.id, ()) if name not in outcome.deleted]
+    if still:
+        outcome.spared[one.id] = f"{still[0]} builds on it and is still there"
+    return bool(still)
 
 
 def _folders(entries: Iterable[DeletedItem]) -> dict[str, list[DeletedItem]]:

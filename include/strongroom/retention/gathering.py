@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from strongroom.clock import Clock
 from strongroom.lifetimes import Item, Kind, LifetimeSource, uses_of
 from strongroom.lifetimes.uses import UseRecord
 from strongroom.retention.facts import STORE, Facts
-from strongroom.retention.hold_records import BucketHolds
+from strongroom.retention.hold_records import BucketHolds, all_holds
 from strongroom.retention.holds import held
 from strongroom.retention.marks import MarkStore
 from strongroom.signing import VerifierKey
 from strongroom.storage import ObjectStore
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Sources = Callable[[str, str | None], Sequence[LifetimeSource]]
 """Gives what tells of a database's things, in the store (None) or in a copy by its name."""
@@ -29,12 +33,14 @@ class Gatherer:
         trusted: the key that documents must be signed with.
         clock: the time.
         sources: what tells of the things that are there.
+        engine: the control database, which knows holds whose record somebody removed from the bucket.
     """
 
     store: ObjectStore
     trusted: VerifierKey
     clock: Clock
     sources: Sources
+    engine: Engine
 
     def facts(
         self,
@@ -78,8 +84,8 @@ class Gatherer:
         )
 
     def held(self, items: Iterable[Item]) -> dict[str, tuple[str, ...]]:
-        """The standing holds that reach each item, as the bucket knows them now."""
-        return held(items, BucketHolds(self.store, self.trusted).all())
+        """The standing holds that reach each of all items of a database, as they are now."""
+        return held(items, all_holds(self.engine, BucketHolds(self.store, self.trusted)))
 
 
 def with_uses(items: Iterable[Item], uses: Iterable[UseRecord]) -> tuple[Item, ...]:

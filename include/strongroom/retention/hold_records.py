@@ -10,15 +10,19 @@ It names no person: who placed and who released it stands in the audit log, as c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from strongroom.canonical import JsonObject, canonical_bytes, canonical_sha256, parse_object
-from strongroom.catalog import HoldRecord
+from strongroom.catalog import HoldRecord, HoldRepository
 from strongroom.clock import parse_timestamp, timestamp
 from strongroom.errors import InputError, IntegrityError
 from strongroom.retention.holds import Hold, HoldScope, ScopeKind
 from strongroom.signing import SignerKey, VerifierKey, verify_json
 from strongroom.storage import Condition, ObjectNotFoundError, ObjectStore
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 FORMAT = "strongroom/hold/v1"
 PREFIX = "holds/"
@@ -87,6 +91,23 @@ class BucketHolds:
 
     def _read(self, key: str) -> Hold:
         return read_hold(self._store.get_bytes(key, max_bytes=_MAX_BYTES), key, self._verifier)
+
+
+def all_holds(engine: Engine, bucket: BucketHolds) -> list[Hold]:
+    """Every hold, oldest first: what the bucket says, and what only the index still knows.
+
+    A record that somebody removed from the bucket leaves its hold standing: the index knows it.
+
+    Raises:
+        IntegrityError: a record cannot be believed. Nothing may be deleted until somebody has looked.
+        TransientError: the store or the control database does not answer.
+    """
+    with engine.connect() as connection:
+        known = {record.hold_id: from_record(record) for record in HoldRepository().list(connection)}
+    for hold in bucket.all():
+        indexed = known.get(hold.id)
+        known[hold.id] = replace(hold, placed_by=indexed.placed_by if indexed else None)
+    return sorted(known.values(), key=lambda hold: (hold.placed_at, hold.id))
 
 
 def key_of(hold_id: str) -> str:

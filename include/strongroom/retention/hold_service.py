@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,8 @@ from strongroom.retention.facts import STORE
 from strongroom.retention.hold_locks import HoldLocks, LockReport
 from strongroom.retention.hold_records import (
     BucketHolds,
+    all_holds,
     document,
-    from_record,
     key_of,
     release_sha256,
     to_record,
@@ -104,20 +104,8 @@ class HoldService:
         return self._parts.clock.now()
 
     def all(self) -> list[Hold]:
-        """Every hold, oldest first: what the bucket says, and what only the index still knows.
-
-        A record that somebody removed from the bucket leaves its hold standing: the index knows it.
-
-        Raises:
-            IntegrityError: a record cannot be believed. Nothing may be deleted until somebody has looked.
-            TransientError: the store or the control database does not answer.
-        """
-        with self._parts.engine.connect() as connection:
-            known = {record.hold_id: from_record(record) for record in self._holds.list(connection)}
-        for hold in self._bucket.all():
-            indexed = known.get(hold.id)
-            known[hold.id] = replace(hold, placed_by=indexed.placed_by if indexed else None)
-        return sorted(known.values(), key=lambda hold: (hold.placed_at, hold.id))
+        """Every hold, as `all_holds` gives them."""
+        return all_holds(self._parts.engine, self._bucket)
 
     def standing(self, database: str | None = None) -> list[Hold]:
         """The holds that stand, of one database or of all. Raises what `all` raises."""

@@ -78,11 +78,13 @@ def _keep_window(
 
 
 def _anchor(backups: Sequence[tuple[Item, LogSpan]], start: datetime) -> tuple[Item, LogSpan]:
-    """The newest proven backup from before the window; the newest, where none is proven; else the oldest of all."""
+    """The newest proven backup from before the window; the newest sound one, where none is proven, or the newest of
+    all; else the oldest of all."""
     before = [pair for pair in backups if pair[0].created_at <= start]
     proven = [pair for pair in before if pair[0].proven_at is not None]
-    if proven or before:
-        return max(proven or before, key=lambda pair: _age(pair[0]))
+    sound = [pair for pair in before if pair[0].damage is None]
+    if before:
+        return max(proven or sound or before, key=lambda pair: _age(pair[0]))
     return min(backups, key=lambda pair: _age(pair[0]))
 
 

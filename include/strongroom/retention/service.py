@@ -204,7 +204,9 @@ class PolicyRetentionService(RetentionService):
 
     def __init__(self, parts: RetentionParts) -> None:
         self._parts = parts
-        self._gatherer = Gatherer(parts.store, parts.signer.verifier, parts.clock, parts.sources)
+        self._gatherer = Gatherer(
+            parts.store, parts.signer.verifier, parts.clock, parts.sources, parts.engine
+        )
 
     def plan(self, actor: Actor, policy: Policy) -> Purge:
         trail = self._trail(actor, policy)

@@ -211,13 +211,21 @@ class Estate:
 
     def prove(self, manifest: BackupManifest, digest: str, store: ObjectStore | None = None) -> None:
         """Put a proof that a backup was restored into the bucket."""
-        when = manifest.finished_at + timedelta(minutes=10)
-        check = Check("all of it", Status.PASSED, "It was restored.")
-        levels = tuple(LevelResult(f"L{number}", "a level", when, 1.0, (check,)) for number in range(6))
-        proof = Proof(
-            "shop", manifest.backup_id, digest, None, levels, Measures(), (), "18.6", {}, "here", when
-        )
+        proof = self.proof(manifest, Status.PASSED, digest)
         (store or self.store).put_bytes(proof.key, proof.signed(self.signer))
+
+    @staticmethod
+    def proof(
+        manifest: BackupManifest, status: Status, digest: str = "0" * 64, copy: str | None = None
+    ) -> Proof:
+        """What an attempt to restore a backup came to."""
+        when = manifest.finished_at + timedelta(minutes=10)
+        check = Check("all of it", status, "It was tried.")
+        levels = tuple(LevelResult(f"L{number}", "a level", when, 1.0, (check,)) for number in range(6))
+        measures = Measures()
+        return Proof(
+            "shop", manifest.backup_id, digest, None, levels, measures, (), "18.6", {}, "here", when, copy
+        )
 
     @staticmethod
     def position(moment: datetime) -> int:

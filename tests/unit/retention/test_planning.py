@@ -253,3 +253,15 @@ def test_a_plan_is_the_same_for_the_same_facts_and_survives_storage() -> None:
     stored.require(first.sha256.upper())
     with pytest.raises(PlanChangedError, match="another plan"):
         stored.require("0" * 64)
+
+
+def test_log_is_kept_from_a_sound_backup_where_none_is_proven() -> None:
+    """A damaged backup restores nothing, so the window cannot begin from it."""
+    backups = [
+        backup("old", 30, proven=False, at=10),
+        backup("bad", 20, proven=False, at=20, damage="base is missing"),
+        backup("new", 1, proven=False, at=39),
+    ]
+    log = [wal(number, 40 - number) for number in range(10, 40)]
+
+    assert going(facts([*backups, *log]), WINDOW) == {"backup/bad"}

@@ -30,12 +30,27 @@ def read_proofs(place: Place, *, copy: str | None = None) -> dict[str, Proven]:
     Raises:
         StoreUnavailableError: the store does not answer, also in the middle of a listing.
     """
-    keys = [info.key for info in place.store.list(_prefix(place, copy)) if info.key.endswith(".json")]
-    return newest(
-        proof
-        for proof in place.documents(keys, lambda data, key: _proof(data, key, place)).values()
-        if isinstance(proof, Proof)
-    )
+    return newest(_read(place, copy))
+
+
+def read_copy_proofs(main: Place, place: Place, copy: str) -> dict[str, Proven]:
+    """The backups of a copy that are proven: the newest word on the copy's own objects counts, and what was said of
+    the store's only where nobody ever looked at the copy's.
+
+    Args:
+        main: the store, which keeps the proofs of what lies in the copy.
+        place: the copy, with its copies of the store's proofs.
+        copy: its name.
+
+    Raises:
+        StoreUnavailableError: a store does not answer, also in the middle of a listing.
+    """
+    own = _read(main, copy)
+    looked_at = {proof.backup_id for proof in own}
+    general = [
+        proof for proof in (*_read(main, None), *_read(place, None)) if proof.backup_id not in looked_at
+    ]
+    return newest([*own, *general])
 
 
 def newest(proofs: Iterable[Proof]) -> dict[str, Proven]:
@@ -96,6 +111,12 @@ class ProofLifetimes(LifetimeSource):
 
     def signed_moments(self) -> Iterator[datetime]:
         return iter(self._moments)
+
+
+def _read(place: Place, copy: str | None) -> list[Proof]:
+    keys = [info.key for info in place.store.list(_prefix(place, copy)) if info.key.endswith(".json")]
+    found = place.documents(keys, lambda data, key: _proof(data, key, place)).values()
+    return [proof for proof in found if isinstance(proof, Proof)]
 
 
 def _prefix(place: Place, copy: str | None) -> str:

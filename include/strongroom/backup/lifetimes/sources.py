@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from strongroom.backup.lifetimes.backups import BackupLifetimes
 from strongroom.backup.lifetimes.place import Place
-from strongroom.backup.lifetimes.proofs import ProofLifetimes, Proven, read_proofs
+from strongroom.backup.lifetimes.proofs import ProofLifetimes, Proven, read_copy_proofs, read_proofs
 from strongroom.backup.lifetimes.wal import WalLifetimes
 from strongroom.clock import Clock
 from strongroom.lifetimes import LifetimeSource
@@ -38,11 +38,11 @@ def lifetimes_in_store(
 def lifetimes_in_copy(
     store: ObjectStore, target: ObjectStore, copy: str, database: str, trusted: VerifierKey, clock: Clock
 ) -> tuple[LifetimeSource, ...]:
-    """The same of a copy. What was proven in the store is proven in the copy too: it is the same to the byte."""
+    """The same of a copy. What was proven in the store is proven in the copy too, unless somebody looked."""
     place, main = Place(target, database, trusted), Place(store, database, trusted)
 
     def proven() -> Mapping[str, Proven]:
-        return {**read_proofs(main), **read_proofs(place), **read_proofs(main, copy=copy)}
+        return read_copy_proofs(main, place, copy)
 
     return (
         BackupLifetimes(place, proven, clock, leases=None),
