@@ -118,7 +118,10 @@ class RowDeleter:
         return gone, others
 
     def _lock(self, connection: Connection, rule: RowRule, period: Period, most: int) -> int:
-        """Choose and lock rows that may go. Whoever refers to one of them anew waits for the end of the batch."""
+        """Choose and lock rows that may go. Whoever refers to one of them anew waits for the end of the batch.
+
+        Who did so while the lock was waited for was not seen when they were chosen, so that is looked at again.
+        """
         keys = sql.SQL(", ").join(sql.Identifier("t0", name) for name in rule.key)
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_DOOMED))
         connection.execute(
@@ -126,7 +129,7 @@ class RowDeleter:
                 "CREATE TEMP TABLE strongroom_doomed ON COMMIT DROP AS SELECT {} FROM {} AS t0 LIMIT 0"
             ).format(keys, table_of(rule))
         )
-        return connection.execute(
+        locked = connection.execute(
             sql.SQL(
                 "INSERT INTO {} SELECT {} FROM {} AS t0 WHERE {} AND NOT {} LIMIT {} FOR UPDATE OF t0"
             ).format(
@@ -138,6 +141,12 @@ class RowDeleter:
                 sql.Literal(most),
             )
         ).rowcount
+        stay = connection.execute(
+            sql.SQL("DELETE FROM {} AS d USING {} AS t0 WHERE {} AND {}").format(
+                _DOOMED, table_of(rule), _doomed(rule), kept(rule)
+            )
+        ).rowcount
+        return locked - stay
 
 
 def _doomed(rule: RowRule) -> sql.Composable:
