@@ -30,6 +30,7 @@ from strongroom.retention.facts import STORE
 from strongroom.retention.hold_service import HoldService
 from strongroom.retention.holds import Hold, held
 from strongroom.retention.service import RetentionService
+from strongroom.retention.unusual import ABOUT_THE_CLOCK
 from strongroom.retention.values import Action
 from strongroom.sealing import Epoch, EpochNotFoundError, KeyRing
 from strongroom.sealing.epochs import ESCROW
@@ -238,11 +239,14 @@ class KeyDestroyer:
             items = [one for source in self._parts.sources(policy.database, copy) for one in source.items()]
             reached = held(items, holds)
             decisions = {decision.item: decision for decision in plan.decisions}
+            doubt = next((reason for reason in plan.unusual if reason.startswith(ABOUT_THE_CLOCK)), None)
             for item in items:
                 decision = decisions.get(item.id)
                 mine = keys & {one.key for one in item.objects}
                 if item.id in reached:
                     reasons.update(dict.fromkeys(mine, f"the legal hold {reached[item.id][0]}"))
+                elif doubt is not None:
+                    reasons.update(dict.fromkeys(mine, f"nobody can tell whether its time is over: {doubt}"))
                 elif decision is None:
                     reasons.update(dict.fromkeys(mine, "it came while this was planned"))
                 elif _is_over(decision.action, decision.rule, decision.reason):

@@ -14,6 +14,9 @@ from strongroom.retention.values import Action, Decision
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """How far two clocks may differ."""
 
+ABOUT_THE_CLOCK = "the clock "
+"""How the reasons begin that doubt the planner's clock."""
+
 LONGEST_SILENCE = timedelta(days=8)
 """For how long nothing signed may have come into the bucket, before a clock that jumped ahead is the better guess."""
 

@@ -144,6 +144,15 @@ def test_what_a_policy_still_keeps_forbids_it(world):
         approve(world, plan)
 
 
+def test_a_clock_that_may_be_wrong_forbids_it(world):
+    """Whether the time of an object is over is what that clock says."""
+    world.archives.signed_moments = lambda: iter([datetime.now(UTC) - timedelta(days=900)])
+    plan = world.destroyer.plan(ACTOR, world.old.id)
+    assert "the clock may be ahead" in "\n".join(plan.lines())
+    with pytest.raises(DestructionBlockedError, match="nobody can tell"):
+        approve(world, plan)
+
+
 def test_a_hold_forbids_it_also_one_that_is_placed_after_the_approval(world):
     plan = world.destroyer.plan(ACTOR, world.old.id)
     approve(world, plan)
