@@ -81,10 +81,14 @@ class Deleter:
         return outcome
 
     def finish(self, deletion: Deletion) -> None:
-        """Finish what a purge that was killed had begun: what lost its document is nothing any more."""
+        """Finish what a purge that was killed had begun: what lost its document is nothing any more.
+
+        Debris has none, and a later run may have written something that counts under the same keys: the next plan finds
+        what is left of it.
+        """
         for folder, group in _folders(deletion.items).items():
             self.alive()
-            begun = [one for one in group if not self._exists(one.keys[0])]
+            begun = [one for one in group if one.kind is not Kind.DEBRIS and not self._exists(one.keys[0])]
             if begun:
                 self._delete_group(deletion.place, folder, begun, set(), Outcome())
         self.marks.conclude()

@@ -14,8 +14,9 @@ from strongroom.lifetimes import Kind, Readers
 from strongroom.retention import Action
 from strongroom.retention.hold_records import BucketHolds, to_record
 from strongroom.retention.holds import Hold, HoldScope, ScopeKind
+from strongroom.retention.marks import DeletedItem, Deletion, MarkStore
 from strongroom.storage import ObjectInfo, Retention
-from tests.integration.retention.estate import NOW, Estate, TimedDirectory
+from tests.integration.retention.estate import CLUSTER, NOW, Estate, TimedDirectory
 from tests.integration.retention.test_bad_luck import deleted_backups, history
 
 HOLD = "hold-20261124T020000Z-1f3a"
@@ -136,3 +137,17 @@ def test_a_copy_that_failed_its_own_proof_is_not_proven_by_the_stores(estate: Es
 
     proven = {item.id for item in items if item.proven_at is not None}
     assert proven == {f"backup/{good.backup_id}"}
+
+
+def test_a_purge_that_was_killed_does_not_finish_what_has_been_written_again_since(estate: Estate) -> None:
+    """Log that a killed shipment had left was on its way out; meanwhile it was shipped anew, under the same key."""
+    history(estate, 2)
+    shipped = estate.keys("wal/")
+    again = next(key for key in shipped if key.endswith(".age"))
+    debris = DeletedItem(f"debris/wal/{CLUSTER}/00000001", Kind.DEBRIS, (f"{again}.gone", again), None)
+    marks = MarkStore(estate.store, "shop", estate.signer.verifier)
+    marks.announce(Deletion("store", "0" * 64, (debris,)), estate.signer)
+
+    estate.purge()
+
+    assert estate.keys("wal/") == shipped
