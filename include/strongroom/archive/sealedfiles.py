@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """The files that were added, and no others; they can be read and nothing else.
 
+    DuckDB reads ahead with threads of its own, whatever it is told about threads: one of them at a time gets through.
     What goes wrong while DuckDB reads is kept in `failure`, since DuckDB tells it as text of its own.
     """
 
@@ -33,6 +35,7 @@ class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         self._reader = reader
         self._files: dict[str, StoredObject] = {}
         self._open_files: OrderedDict[str, tuple[AbstractContextManager[BinaryIO], BinaryIO]] = OrderedDict()
+        self._one_at_a_time = threading.RLock()
         self.failure: BaseException | None = None
 
     def add(self, reference: StoredObject) -> str:
@@ -57,21 +60,23 @@ class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     def read_at(self, path: str, position: int, size: int) -> bytes:
         """Some bytes of a file's content; fewer at its end."""
-        try:
-            file = self._opened(path)
-            file.seek(position)
-            pieces = bytearray()
-            while len(pieces) < size and (piece := file.read(size - len(pieces))):
-                pieces += piece
-        except BaseException as error:
-            self.failure = error
-            raise
+        with self._one_at_a_time:
+            try:
+                file = self._opened(path)
+                file.seek(position)
+                pieces = bytearray()
+                while len(pieces) < size and (piece := file.read(size - len(pieces))):
+                    pieces += piece
+            except BaseException as error:
+                self.failure = error
+                raise
         return bytes(pieces)
 
     def close(self) -> None:
         """Close all files."""
-        while self._open_files:
-            self._close_oldest()
+        with self._one_at_a_time:
+            while self._open_files:
+                self._close_oldest()
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> SealedFile:
         if mode != "rb":
@@ -98,30 +103,39 @@ class SealedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
             raise FileNotFoundError(path) from None
 
 
+class _Place(threading.local):
+    """Where a thread is in a file."""
+
+    position = 0
+
+
 class SealedFile:
-    """A file as DuckDB holds it: a place in it. DuckDB holds hundreds; few of them are really open at a time."""
+    """A file as DuckDB holds it: a place in it. DuckDB holds hundreds; few of them are really open at a time.
+
+    Several threads use one, each going to a place and reading there: each has its own place.
+    """
 
     def __init__(self, files: SealedFiles, path: str, size_bytes: int) -> None:
         self._files = files
         self._path = path
         self._size_bytes = size_bytes
-        self._position = 0
+        self._place = _Place()
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes from here on; all that follow without it."""
-        data = self._files.read_at(self._path, self._position, self._size_bytes if size < 0 else size)
-        self._position += len(data)
+        data = self._files.read_at(self._path, self._place.position, self._size_bytes if size < 0 else size)
+        self._place.position += len(data)
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go elsewhere."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size_bytes}[whence]
-        self._position = base + offset
-        return self._position
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place.position, os.SEEK_END: self._size_bytes}[whence]
+        self._place.position = base + offset
+        return self._place.position
 
     def tell(self) -> int:
         """Where it is."""
-        return self._position
+        return self._place.position
 
     def close(self) -> None:
         """Nothing is open on its own account."""
