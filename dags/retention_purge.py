@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TaskGroup
 
@@ -39,8 +39,8 @@ For each database, by its policy's `keep`, `wal` and `retention`:
 
 with DAG(
     dag_id="retention_purge",
-    schedule=CronTriggerTimetable("30 4 * * *", timezone="UTC"),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    # Without a start date: what was due before the installation began moves or deletes nothing on its first day.
+    schedule=CronTriggerTimetable("30 4 * * *", timezone="UTC", run_immediately=timedelta(minutes=5)),
     catchup=False,
     max_active_runs=1,
     default_args={**RETRY_ARGUMENTS, "queue": "backup"},

@@ -15,7 +15,7 @@ print("RESULT" + json.dumps({{
         "tasks": {{task.task_id: [task.retries, task.task_type] for task in dag.tasks}},
         "upstream": {{task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}},
         "teardowns": [task.task_id for task in dag.tasks if task.is_teardown],
-        "catchup": dag.catchup, "max_active_runs": dag.max_active_runs,
+        "catchup": dag.catchup, "max_active_runs": dag.max_active_runs, "starts": dag.start_date is not None,
     }} for dag_id, dag in bag.dags.items()}},
 }}))
 """
@@ -61,6 +61,13 @@ def test_no_pipeline_catches_up_or_runs_twice_at_once(load):
         assert dag["catchup"] is False
         # each restores into a folder of its own; a release that waits must not hold up a hold
         assert dag["max_active_runs"] == 1 or dag_id in {"restore", "legal_hold", "key_rotation"}
+
+
+def test_what_was_due_before_the_installation_moves_and_deletes_nothing(load):
+    """With a start date in the past, Airflow runs at once for the last time that a schedule was due."""
+    dags = load()["dags"]
+    assert not dags["archive_sweep"]["starts"]
+    assert not dags["retention_purge"]["starts"]
 
 
 def test_the_log_is_sealed_at_the_end_of_each_pipeline(load):

@@ -41,7 +41,9 @@ def test_backup_and_proof_were_pipeline_runs_that_succeeded(running):
 
 
 def test_the_proof_is_in_the_bucket_and_covers_every_level(running):
-    shown = running.strongroom("verify", "show", "shop", "--json")
+    done = running.state["done"]["first_backup"]
+    backup = running.api().result(BACKUP_DAG, done["backup_run"], "back_up")
+    shown = running.strongroom("verify", "show", "shop", "--backup", backup["backup_id"], "--json")
     assert shown.returncode == 0, shown.stderr
     proof = json.loads(shown.stdout)
     assert proof["result"] == "proven"
