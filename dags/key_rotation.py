@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, Param
 
 from strongroom_airflow.operators import SealAuditLogOperator
+from strongroom_airflow.operators.approving import plan_hash_field
 from strongroom_airflow.operators.keys import (
     ApproveDestructionOperator,
     DestroyKeyOperator,
@@ -14,7 +15,6 @@ from strongroom_airflow.operators.keys import (
     RewrapOperator,
     RotateKeyOperator,
 )
-from strongroom_airflow.operators.restore import plan_hash_field
 from strongroom_airflow.policies import policies
 from strongroom_airflow.retries import RETRY_ARGUMENTS
 

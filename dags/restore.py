@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, Param
 
 from strongroom_airflow.operators import SealAuditLogOperator
+from strongroom_airflow.operators.approving import plan_hash_field
 from strongroom_airflow.operators.restore import (
     ApproveRestoreOperator,
     RestoreOperator,
     RestorePlanOperator,
-    plan_hash_field,
 )
 from strongroom_airflow.policies import policies
 from strongroom_airflow.retries import RETRY_ARGUMENTS

@@ -7,8 +7,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TaskGroup
 
 from strongroom_airflow.operators import SealAuditLogOperator
+from strongroom_airflow.operators.approving import plan_hash_field
 from strongroom_airflow.operators.holds import EnforceHoldsOperator
-from strongroom_airflow.operators.restore import plan_hash_field
 from strongroom_airflow.operators.retention import (
     ApprovePurgeOperator,
     PurgeOperator,

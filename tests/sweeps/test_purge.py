@@ -8,9 +8,8 @@ from typing import get_args
 
 import pytest
 
-from strongroom.access import Actor, ActorKind, Role
+from strongroom.access import Actor, ActorKind, Decision, Role
 from strongroom.policy import Policy, load_policy
-from strongroom.retention.approvals import Decision
 from strongroom.retention.service import sought
 from strongroom.services import Services
 from tests.sweeps.faults import Faults, Harm

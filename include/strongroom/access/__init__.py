@@ -1,11 +1,12 @@
 """Who may do what: actors, roles, permissions, and what needs two people."""
 
 from strongroom.access.actor import Actor, ActorKind, Permission, Role, RunReference, require, roles_for
-from strongroom.access.four_eyes import SamePersonError, require_two_people
+from strongroom.access.four_eyes import Decision, SamePersonError, require_two_people
 
 __all__ = [
     "Actor",
     "ActorKind",
+    "Decision",
     "Permission",
     "Role",
     "RunReference",

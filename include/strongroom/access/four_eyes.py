@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from strongroom.errors import AccessDeniedError
 
 
 class SamePersonError(AccessDeniedError):
     """One person cannot be both of the two."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A person's answer to a plan.
+
+    Args:
+        approved: whether it was yes.
+        plan_sha256: the hash that the person named.
+        requested_by: the account of the person who asked; None when it was no person.
+        decided_by: the account of the person who answered; None when it was no person.
+        decided_at: when.
+        run: the run that it is for.
+    """
+
+    approved: bool
+    plan_sha256: str
+    requested_by: str | None
+    decided_by: str | None
+    decided_at: datetime
+    run: str
 
 
 def require_two_people(requested_by: str | None, decided_by: str | None, what: str) -> tuple[str, str]:

@@ -179,7 +179,7 @@ def _ask(holds: HoldService, hold_id: str, as_json: bool) -> None:
 
 
 def _approve(holds: HoldService, hold_id: str, plan_hash: str) -> Hold:
-    from strongroom.retention.approvals import Decision
+    from strongroom.access import Decision
 
     plan, run = holds.plan_release(hold_id), _run(hold_id)
     asked = holds.approvals.asked(run)

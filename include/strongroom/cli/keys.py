@@ -185,7 +185,7 @@ def destroy(
 def _approve_destruction(
     destroyer: KeyDestroyer, plan: DestructionPlan, run: str, plan_hash: str, now: datetime
 ) -> None:
-    from strongroom.retention.approvals import Decision
+    from strongroom.access import Decision
 
     asked = destroyer.asked_by(run)
     destroyer.decide(plan, Decision(True, plan_hash, asked, account().name, now, run))

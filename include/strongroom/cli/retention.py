@@ -58,7 +58,7 @@ def show(
 @app.command("approve")
 def approve(database: DatabaseArgument, plan_hash: HashOption) -> None:
     """Approve a plan that somebody else made, from an account of your own."""
-    from strongroom.retention.approvals import Decision
+    from strongroom.access import Decision
     from strongroom.retention.service import sought
 
     service = services()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from strongroom.access import Actor, Permission, require_two_people
+from strongroom.access import Actor, Decision, Permission, require_two_people
 from strongroom.audit import AuditSink, Event, EventType, Target
 from strongroom.catalog import ApprovalRecord, ApprovalRepository, ApprovalRequest, RequestRepository
 from strongroom.errors import AccessDeniedError, StrongroomError
@@ -43,27 +43,6 @@ class Sought:
     request: EventType
     approve: EventType
     database: str | None = None
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A person's answer to a plan.
-
-    Args:
-        approved: whether it was yes.
-        plan_sha256: the hash that the person named.
-        requested_by: the account of the person who asked; None when it was no person.
-        decided_by: the account of the person who answered; None when it was no person.
-        decided_at: when.
-        run: the run that it is for.
-    """
-
-    approved: bool
-    plan_sha256: str
-    requested_by: str | None
-    decided_by: str | None
-    decided_at: datetime
-    run: str
 
 
 class PlanApprovals:

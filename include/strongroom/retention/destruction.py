@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from strongroom.access import Actor, Permission, require
+from strongroom.access import Actor, Decision, Permission, require
 from strongroom.audit import AuditSink, EventType, Target
 from strongroom.catalog import ObjectRecord, ObjectRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, InputError, RefusedError
 from strongroom.lifetimes import LifetimeSource
 from strongroom.recording import RunLog
-from strongroom.retention.approvals import Decision, PlanApprovals, Sought
+from strongroom.retention.approvals import PlanApprovals, Sought
 from strongroom.retention.destruction_plan import DestructionPlan, LostObject
 from strongroom.retention.errors import NotGoneError, PlanChangedError
 from strongroom.retention.facts import STORE

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from strongroom.access import Actor, Permission, require
+from strongroom.access import Actor, Decision, Permission, require
 from strongroom.audit import AuditSink, EventType, Target
 from strongroom.catalog import HoldRepository
 from strongroom.clock import Clock
 from strongroom.errors import AccessDeniedError, NotFoundError, RefusedError
 from strongroom.lifetimes import LifetimeSource
 from strongroom.recording import RunLog
-from strongroom.retention.approvals import Decision, PlanApprovals, Sought
+from strongroom.retention.approvals import PlanApprovals, Sought
 from strongroom.retention.facts import STORE
 from strongroom.retention.hold_locks import HoldLocks, LockReport
 from strongroom.retention.hold_records import (

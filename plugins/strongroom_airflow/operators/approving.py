@@ -1,4 +1,8 @@
-"""Asking a second person to approve a plan by its hash, whatever the plan is about."""
+"""Asking a second person to approve a plan by its hash, whatever the plan is about.
+
+This module is imported by the pipelines that ask alone: the approval comes from a provider, which the others need not
+import.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,30 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param
 
-from strongroom_airflow.operators.restore import HASH_FIELD, run_of
+from strongroom_airflow.hooks import StrongroomHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from strongroom.access import Actor
-    from strongroom.retention.approvals import Decision
+    from strongroom.access import Actor, Decision
     from strongroom.services import Services
 
+HASH_FIELD = "plan_hash"
 _COLUMNS = 88
+
+
+def plan_hash_field() -> dict[str, Param]:
+    """The field of the approval in which a person names the plan."""
+    field = Param(
+        None,
+        type=["null", "string"],
+        pattern="^[0-9a-f]{64}$",
+        title="Plan hash",
+        description="To approve, copy the plan's hash from above: it says which plan you read. To reject, leave it.",
+    )
+    return {HASH_FIELD: field}
 
 
 class ApprovePlanOperator(ApprovalOperator):
@@ -32,6 +49,10 @@ class ApprovePlanOperator(ApprovalOperator):
         params: `plan_hash_field()`, which the person fills in.
     """
 
+    what_happens = "It is done exactly as this says"
+    indent = 4
+    """By how much what does not fit on a line is indented: a line that is cut off is not read."""
+
     template_fields: Collection[str] = ("subject", "planned")
 
     def __init__(self, *, planned: Any, **kwargs: Any) -> None:
@@ -41,11 +62,12 @@ class ApprovePlanOperator(ApprovalOperator):
     def execute(self, context: Context) -> Any:
         """Show the plan, and wait."""
         lines = "\n".join(
-            fill(line, _COLUMNS, subsequent_indent="    ") for line in self.planned["text"].splitlines()
+            fill(line, _COLUMNS, subsequent_indent=" " * self.indent)
+            for line in self.planned["text"].splitlines()
         )
         self.body = (
-            "It is done exactly as this says, once **somebody else than the person who started the run** approves it"
-            f" by its hash.\n\n```text\n{lines}\n```\n\nPlan hash: `{self.planned['sha256']}`\n"
+            f"{self.what_happens}, once **somebody else than the person who started the run** approves it by its hash."
+            f"\n\n```text\n{lines}\n```\n\nPlan hash: `{self.planned['sha256']}`\n"
         )
         return super().execute(context)
 
@@ -56,8 +78,7 @@ class ApprovePlanOperator(ApprovalOperator):
         return super().execute_complete(context, event)
 
     def _answered(self, context: Context, event: dict[str, Any]) -> None:
-        from strongroom.retention.approvals import Decision
-        from strongroom_airflow.hooks import StrongroomHook
+        from strongroom.access import Decision
 
         answered_at = event["responded_at"]
         decision = Decision(
@@ -90,3 +111,21 @@ def starter(context: Context, services: Services) -> Actor:
             hint="Start it as a person: from Airflow's UI or its REST API.",
         )
     return services.person(name)
+
+
+def run_of(context: Context) -> str:
+    """The run that approvals are for."""
+    instance = context["ti"]
+    return f"{instance.dag_id}/{instance.run_id}"
+
+
+def refuse_unknown_fields(context: Context) -> None:
+    """Airflow ignores what a request misspelt; a target that is ignored would restore something else."""
+    from strongroom.errors import InputError
+
+    unknown = sorted(set(context["dag_run"].conf or {}) - set(context["params"]))
+    if unknown:
+        raise InputError(
+            f"The request names what this pipeline does not know: {', '.join(name[:40] for name in unknown)}.",
+            hint=f"It knows {', '.join(sorted(context['params']))}.",
+        )

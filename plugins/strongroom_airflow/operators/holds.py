@@ -9,13 +9,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from strongroom_airflow.hooks import StrongroomHook
-from strongroom_airflow.operators.approving import ApprovePlanOperator, starter
-from strongroom_airflow.operators.restore import refuse_unknown_fields, run_of
+from strongroom_airflow.operators.approving import ApprovePlanOperator, refuse_unknown_fields, run_of, starter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from strongroom.retention.approvals import Decision
+    from strongroom.access import Decision
     from strongroom.retention.hold_service import ReleasePlan
     from strongroom.services import Services
 

@@ -1,30 +1,24 @@
-"""Restoring a cluster, a database or tables: plan, a second person's approval of exactly that plan, execution.
-
-This module is imported by the pipeline that restores alone: the approval comes from a provider, which the other
-pipelines need not import.
-"""
+"""Restoring a cluster, a database or tables: plan, a second person's approval of exactly that plan, execution."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from datetime import datetime
-from textwrap import fill
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import BaseOperator, Param
+from airflow.sdk import BaseOperator
 
 from strongroom_airflow.hooks import StrongroomHook
+from strongroom_airflow.operators.approving import ApprovePlanOperator, refuse_unknown_fields, run_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from strongroom.access import Decision
     from strongroom.backup.restoring.either import AnyPlan
     from strongroom.backup.restoring.form import RestoreForm
+    from strongroom.services import Services
 
-HASH_FIELD = "plan_hash"
-_COLUMNS = 88
 _FORM_FIELDS = (
     "database",
     "what",
@@ -42,18 +36,6 @@ _FORM_FIELDS = (
     "target_database",
     "owners",
 )
-
-
-def plan_hash_field() -> dict[str, Param]:
-    """The field of the approval in which a person names the plan."""
-    field = Param(
-        None,
-        type=["null", "string"],
-        pattern="^[0-9a-f]{64}$",
-        title="Plan hash",
-        description="To approve, copy the plan's hash from above: it says which plan you read. To reject, leave it.",
-    )
-    return {HASH_FIELD: field}
 
 
 class RestorePlanOperator(BaseOperator):
@@ -149,50 +131,15 @@ class RestorePlanOperator(BaseOperator):
         )
 
 
-class ApproveRestoreOperator(ApprovalOperator):
-    """Asks a second person, who approves the plan by its hash. The answer is checked and recorded here.
+class ApproveRestoreOperator(ApprovePlanOperator):
+    """Asks a second person whether a restore may run."""
 
-    Fails when the person who started the run answers, when the hash is another plan's, and on `Reject`.
+    what_happens = "The restore runs exactly as this plan says"
+    indent = 13
 
-    Args:
-        planned: what `RestorePlanOperator` returned.
-        params: `plan_hash_field()`, which the person fills in.
-    """
-
-    template_fields: Collection[str] = ("subject", "planned")
-
-    def __init__(self, *, planned: Any, **kwargs: Any) -> None:
-        super().__init__(fail_on_reject=True, **kwargs)
-        self.planned = planned
-
-    def execute(self, context: Context) -> Any:
-        """Show the plan, and wait."""
-        self.body = (
-            "The restore runs exactly as this plan says, once **somebody else than the person who started the run**"
-            f" approves it by its hash.\n\n```text\n{_wrapped(self.planned['text'])}\n```\n\n"
-            f"Plan hash: `{self.planned['sha256']}`\n"
-        )
-        return super().execute(context)
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+    def decide(self, services: Services, decision: Decision) -> None:
         """Check and record the answer."""
-        if "error" not in event:
-            self._decide(context, event)
-        return super().execute_complete(context, event)
-
-    def _decide(self, context: Context, event: dict[str, Any]) -> None:
-        from strongroom.backup.restoring.approval import Decision
-
-        answered_at = event["responded_at"]
-        decision = Decision(
-            approved=event["chosen_options"] == [self.APPROVE],
-            plan_sha256=str((event["params_input"] or {}).get(HASH_FIELD) or ""),
-            requested_by=context["dag_run"].triggering_user_name,
-            decided_by=(event["responded_by_user"] or {}).get("name"),
-            decided_at=datetime.fromisoformat(answered_at) if isinstance(answered_at, str) else answered_at,
-            run=run_of(context),
-        )
-        StrongroomHook().services.restore_approvals.decide(plan_in(self.planned), decision)
+        services.restore_approvals.decide(plan_in(self.planned), decision)
 
 
 class RestoreOperator(BaseOperator):
@@ -223,23 +170,6 @@ class RestoreOperator(BaseOperator):
         return report.document()
 
 
-def _wrapped(lines: str) -> str:
-    """A plan's lines, none wider than the page: what is cut off is not read."""
-    return "\n".join(fill(line, _COLUMNS, subsequent_indent=" " * 13) for line in lines.splitlines())
-
-
-def refuse_unknown_fields(context: Context) -> None:
-    """Airflow ignores what a request misspelt; a target that is ignored would restore something else."""
-    from strongroom.errors import InputError
-
-    unknown = sorted(set(context["dag_run"].conf or {}) - set(context["params"]))
-    if unknown:
-        raise InputError(
-            f"The request names what this pipeline does not know: {', '.join(name[:40] for name in unknown)}.",
-            hint=f"It knows {', '.join(sorted(context['params']))}.",
-        )
-
-
 def _names(given: Sequence[str] | str) -> tuple[str, ...]:
     """Names as a list, or as the JSON of one: a name may hold a line's end or a comma. Empty lines of a form go."""
     from strongroom.errors import InputError
@@ -262,9 +192,3 @@ def plan_in(planned: Any) -> AnyPlan:
     from strongroom.backup.restoring.either import parse_any_plan
 
     return parse_any_plan(planned["plan"])
-
-
-def run_of(context: Context) -> str:
-    """The run that approvals are for."""
-    instance = context["ti"]
-    return f"{instance.dag_id}/{instance.run_id}"

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import text
 
-from strongroom.access import Actor, ActorKind, Role, SamePersonError
+from strongroom.access import Actor, ActorKind, Decision, Role, SamePersonError
 from strongroom.audit import QueueSink
 from strongroom.catalog import ObjectRecord, ObjectRepository
 from strongroom.clock import SystemClock
 from strongroom.errors import AccessDeniedError, InputError
 from strongroom.lifetimes import Item, ItemObject, Kind, LifetimeSource
 from strongroom.policy import load_policies
-from strongroom.retention.approvals import Decision, PlanApprovals
+from strongroom.retention.approvals import PlanApprovals
 from strongroom.retention.destruction import DestructionBlockedError, DestructionParts, KeyDestroyer
 from strongroom.retention.errors import NotApprovedError, PlanChangedError
 from strongroom.retention.hold_service import HoldParts, HoldService

@@ -15,7 +15,7 @@ import json, sys
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from strongroom_airflow.operators import holds, keys
-from strongroom_airflow.operators.restore import plan_hash_field
+from strongroom_airflow.operators.approving import plan_hash_field
 name, dag_id, arguments, user, event = (json.loads(text) for text in sys.argv[1:])
 context = {
     "ti": SimpleNamespace(dag_id=dag_id, run_id="manual__1", task_id="task", try_number=1, map_index=-1),

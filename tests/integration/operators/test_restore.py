@@ -13,14 +13,14 @@ EXECUTE = """
 import json, sys
 from datetime import datetime, timezone
 from types import SimpleNamespace
-from strongroom_airflow.operators import restore
+from strongroom_airflow.operators import approving, restore
 name, arguments, conf, event = (json.loads(text) for text in sys.argv[1:])
 fields = restore.RestorePlanOperator.template_fields
 context = {
     "ti": SimpleNamespace(dag_id="restore", run_id="manual__1", task_id="task", try_number=1, map_index=-1),
     "dag_run": SimpleNamespace(conf=conf, triggering_user_name="ada"), "params": dict.fromkeys(fields),
 }
-approval = {"subject": "Restore?", "params": restore.plan_hash_field()}
+approval = {"subject": "Restore?", "params": approving.plan_hash_field()}
 extra = approval if name == "ApproveRestoreOperator" else {}
 operator = getattr(restore, name)(task_id="task", **extra, **arguments)
 try:

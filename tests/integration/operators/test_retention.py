@@ -13,7 +13,7 @@ EXECUTE = """
 import json, sys
 from datetime import datetime, timezone
 from types import SimpleNamespace
-from strongroom_airflow.operators import restore, retention
+from strongroom_airflow.operators import approving, retention
 planned, answers = None, []
 for name, starter, who, plan_hash in json.loads(sys.argv[1]):
     context = {
@@ -22,7 +22,7 @@ for name, starter, who, plan_hash in json.loads(sys.argv[1]):
         ),
         "dag_run": SimpleNamespace(conf={}, triggering_user_name=starter), "params": {"database": None},
     }
-    people = {"subject": "Purge?", "params": restore.plan_hash_field()}
+    people = {"subject": "Purge?", "params": approving.plan_hash_field()}
     extra = people if name in ("RequestPurgeOperator", "ApprovePurgeOperator") else {}
     arguments = {"database": "shop"} if name == "RetentionPlanOperator" else {"planned": planned}
     operator = getattr(retention, name)(task_id="task", **extra, **arguments)

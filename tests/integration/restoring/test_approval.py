@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError as RowRefusedError
 
-from strongroom.access import Actor, ActorKind, SamePersonError, roles_for
+from strongroom.access import Actor, ActorKind, Decision, SamePersonError, roles_for
 from strongroom.audit import QueueSink
-from strongroom.backup.restoring.approval import Decision, NotApprovedError, RestoreApprovals
+from strongroom.backup.restoring.approval import NotApprovedError, RestoreApprovals
 from strongroom.backup.restoring.configuration import RecoveryTarget
 from strongroom.backup.restoring.errors import PlanChangedError
 from strongroom.backup.restoring.plan import PlannedBackup, PlannedLog, PlannedServer, RestorePlan

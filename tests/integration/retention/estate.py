@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from strongroom.access import Actor, ActorKind, Role
+from strongroom.access import Actor, ActorKind, Decision, Role
 from strongroom.audit import QueueSink
 from strongroom.backup.continuous.layout import segment_key
 from strongroom.backup.continuous.receipts import ArchivedSegment, Covered, SegmentsReceipt
@@ -36,7 +36,7 @@ from strongroom.lifetimes import LifetimeSource
 from strongroom.policy import Policy, load_policy
 from strongroom.postgres import format_lsn, segment_name
 from strongroom.retention import Purge
-from strongroom.retention.approvals import Decision, PlanApprovals
+from strongroom.retention.approvals import PlanApprovals
 from strongroom.retention.row_deleting import RowDeleter
 from strongroom.retention.row_lifetimes import RowLifetimes
 from strongroom.retention.service import PolicyRetentionService, PurgeReport, RetentionParts, sought

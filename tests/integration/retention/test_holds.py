@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from strongroom.access import Actor, ActorKind, Role, SamePersonError
+from strongroom.access import Actor, ActorKind, Decision, Role, SamePersonError
 from strongroom.audit import QueueSink
 from strongroom.catalog import HoldRepository
 from strongroom.clock import FixedClock
 from strongroom.errors import AccessDeniedError, IntegrityError
 from strongroom.lifetimes import Item, ItemObject, Kind, LifetimeSource
-from strongroom.retention.approvals import Decision
 from strongroom.retention.errors import NotApprovedError, PlanChangedError
 from strongroom.retention.hold_service import HoldParts, HoldReleasedError, HoldService
 from strongroom.retention.holds import HoldScope, ScopeKind

@@ -8,11 +8,9 @@ and nothing that was handed from task to task.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from strongroom.access import Actor, Permission, SamePersonError, require_two_people
+from strongroom.access import Actor, Decision, Permission, SamePersonError, require_two_people
 from strongroom.audit import AuditSink, Event, EventType, Target
 from strongroom.backup.manifest import manifest_key
 from strongroom.backup.restoring.errors import PlanChangedError
@@ -41,27 +39,6 @@ class ApprovablePlan(Protocol):
     @property
     def sha256(self) -> str:
         """What an approval names."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A person's answer to a plan.
-
-    Args:
-        approved: whether it was yes.
-        plan_sha256: the hash of the plan that the person saw and named.
-        requested_by: the account of the person who started the run; None when it was no person.
-        decided_by: the account of the person who answered; None when it was no person.
-        decided_at: when.
-        run: the run: `<DAG id>/<run id>`.
-    """
-
-    approved: bool
-    plan_sha256: str
-    requested_by: str | None
-    decided_by: str | None
-    decided_at: datetime
-    run: str
 
 
 class RestoreApprovals:
@@ -177,4 +154,4 @@ def _event(
     )
 
 
-__all__ = ["ApprovablePlan", "Decision", "NotApprovedError", "RestoreApprovals", "SamePersonError"]
+__all__ = ["ApprovablePlan", "NotApprovedError", "RestoreApprovals", "SamePersonError"]
